@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# One Makefile, no recursion into folders: make sees every dependency, so -j is always right.
+# `make help` lists the targets. Nothing is written outside build/; objects go to $(O), the build
+# folder of the chosen variant.
+
+VERSION := $(shell cat VERSION)
+COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+SAN     ?=
+DEBUG   ?=
+comma   := ,
+O       ?= build/$(if $(SAN),$(subst $(comma),+,$(SAN)),$(if $(DEBUG),debug,release))
+CLANG   ?= clang
+BPFTOOL ?= bpftool
+PYTHON  ?= python3
+
+WARNINGS_ALL := -Wall -Wextra -Wshadow -Wpointer-arith -Wcast-qual -Wwrite-strings -Wundef -Wvla \
+	     -Wformat=2 -Wimplicit-fallthrough $(if $(WERROR),-Werror)
+WARNINGS := $(WARNINGS_ALL) -Wconversion -Wsign-conversion -Wstrict-prototypes \
+	     -Wmissing-prototypes -Wold-style-definition
+HARDENING := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE \
+	     $(if $(SAN)$(DEBUG),,-D_FORTIFY_SOURCE=2)
+# -ffp-contract=off: query results must not depend on whether the CPU has FMA.
+CFLAGS    ?= -O2 -g
+SANFLAGS   := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+COMMON     := -D_GNU_SOURCE -I. -isystem $(O)/skel $(HARDENING) -ffp-contract=off -fno-math-errno \
+	      -MMD -MP $(SANFLAGS) $(CFLAGS)
+ALL_CFLAGS := -std=gnu11 $(WARNINGS) $(COMMON) \
+	      -DPERISCOPE_VERSION='"$(VERSION)"'
+ALL_CXXFLAGS := -std=c++17 $(WARNINGS_ALL) $(COMMON)
+ALL_LDFLAGS := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(SANFLAGS) $(LDFLAGS)
+LIBS       := -lbpf -lelf -lz -lmicrohttpd -ljansson -lcurl-gnutls -lsnappy -lcyaml -lyaml -lxxhash \
+	      -lre2 -lm -lpthread
+BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -I. -Wall -Wextra -Werror \
+	      -Wno-unused-parameter -idirafter /usr/include/$(shell $(CC) -print-multiarch)
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2);)
+
+# --- what is built from what: a folder is a library, a file list is its wildcard -----------------
+src   = $(wildcard $(addsuffix /*.c,$(1)))
+obj   = $(patsubst %.c,$(O)/%.o,$(1))
+LIB   = $(O)/lib/lib$(1).a
+SKELS := $(patsubst bpf/%.bpf.c,$(O)/skel/%.skel.h,$(wildcard bpf/*.bpf.c))
+
+BASE_OBJ  := $(call obj,$(call src,userspace/base)) $(O)/userspace/base/cxx.o
+WIRE_OBJ  := $(call obj,$(call src,userspace/wire))
+STORE_OBJ := $(call obj,$(call src,store))
+MQL_OBJ   := $(call obj,$(call src,api/mql))
+HOST_OBJ  := $(call obj,$(filter-out %/main.c,$(call src,userspace/host)))
+API_OBJ   := $(call obj,$(filter-out %/main.c,$(call src,api)))
+# In link order: who needs comes before who is needed.
+ARCHIVES  := $(foreach l,api host mql store wire base,$(call LIB,$(l)))
+
+PROGRAMS  := $(if $(wildcard userspace/host/main.c),$(O)/periscope-host) \
+	     $(if $(wildcard api/main.c),$(O)/periscope-region)
+UNIT      := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/test_*.c))
+BPF_TESTS := $(patsubst %.c,$(O)/%,$(wildcard tests/bpf/test_*.c))
+FUZZERS   := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+
+.PHONY: all unit check check-unit check-san check-bpf check-e2e check-crash check-fuzz check-tidy \
+	demo bench fuzz format format-check lint docs compdb deps clean help
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(PROGRAMS) $(SKELS) ## Build the programs
+unit: $(UNIT)
+bpf-tests: $(BPF_TESTS)
+
+$(call LIB,base): $(BASE_OBJ)
+$(call LIB,wire): $(WIRE_OBJ)
+$(call LIB,store): $(STORE_OBJ)
+$(call LIB,mql): $(MQL_OBJ)
+$(call LIB,host): $(HOST_OBJ)
+$(call LIB,api): $(API_OBJ)
+$(O)/lib/%.a:
+	$(Q)mkdir -p $(@D) && rm -f $@
+	$(call say,AR,$@)$(AR) rcs $@ $^
+
+$(O)/periscope-host: $(O)/userspace/host/main.o
+$(O)/periscope-region: $(O)/api/main.o
+$(PROGRAMS): $(ARCHIVES)
+	$(call say,LD,$@)$(CXX) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group \
+		$(ARCHIVES) -Wl,--end-group $(LIBS)
+
+$(O)/tests/unit/% $(O)/tests/bpf/%: $(O)/tests/unit/%.o
+$(UNIT) $(BPF_TESTS): %: %.o $(ARCHIVES)
+	$(call say,LD,$@)$(CXX) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(ARCHIVES) \
+		-Wl,--end-group $(LIBS) -lcmocka
+
+$(O)/%.o: %.c
+	$(Q)mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+$(O)/%.o: %.cc
+	$(Q)mkdir -p $(@D)
+	$(call say,CXX,$<)$(CXX) $(ALL_CXXFLAGS) -c -o $@ $<
+
+$(O)/bpf/%.bpf.o: bpf/%.bpf.c
+	$(Q)mkdir -p $(@D)
+	$(call say,BPF,$<)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MT $@ -MF $(@:.o=.d) -c -o $@.tmp $< && \
+		$(BPFTOOL) gen object $@ $@.tmp && rm $@.tmp
+
+$(O)/skel/%.skel.h: $(O)/bpf/%.bpf.o
+	$(Q)mkdir -p $(@D)
+	$(call say,SKEL,$@)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
+# A real dependency, not order-only: -MMD leaves out what comes in by -isystem.
+$(HOST_OBJ) $(addsuffix .o,$(BPF_TESTS)): $(SKELS)
+
+# --- tests ----------------------------------------------------------------------------------------
+deps: ## Install what building and testing need (apt)
+	$(Q)scripts/deps
+
+check: ## Everything: installs what it needs, builds, runs all tests
+	$(Q)scripts/deps
+	$(Q)scripts/check
+
+check-unit: $(UNIT) ## Unit tests of this variant
+	$(Q)scripts/run-tests unit $(UNIT)
+
+check-san: ## Unit tests under ASan+UBSan and under TSan
+	$(Q)$(MAKE) --no-print-directory SAN=address,undefined check-unit
+	$(Q)$(MAKE) --no-print-directory SAN=thread check-unit
+
+check-bpf: $(BPF_TESTS) ## Load every BPF program, drive it, compare (root)
+	$(Q)scripts/run-tests bpf $(BPF_TESTS)
+
+check-tidy: ## The rules of the tree that no compiler checks
+	$(Q)scripts/tidy
+
+format: ## Rewrite sources in the house layout
+	$(Q)git ls-files '*.[ch]' | xargs clang-format -i
+
+format-check: ## Fail when a source is not in the house layout
+	$(Q)git ls-files '*.[ch]' | xargs clang-format --dry-run -Werror
+
+compdb: ## compile_commands.json for clangd and clang-tidy
+	$(Q)bear -- $(MAKE) --always-make all $(UNIT)
+
+clean: ## Remove every build variant
+	$(Q)rm -rf build
+
+help: ## This list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  V=1 shows commands; SAN=address,undefined|thread, DEBUG=1, WERROR=1 choose a variant"
+
+-include $(shell find $(O) -name '*.d' 2>/dev/null)

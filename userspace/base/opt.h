@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+/*
+ * Command lines: one row for each long option ("--data DIR" or "--data=DIR"); no short ones.
+ * A usage error is one specific line; the caller prints it on stderr and exits with EXIT_USAGE.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "userspace/base/buf.h"
+#include "userspace/base/err.h"
+
+/* Exit codes of every program of ours (LSB names, understood by systemd units). */
+enum exit_code {
+	EXIT_DONE = 0,
+	EXIT_RUNTIME = 1,   /* run-time failure */
+	EXIT_USAGE = 2,     /* bad arguments */
+	EXIT_PRIVILEGE = 4, /* missing privilege or kernel feature */
+	EXIT_CONFIG = 6,    /* missing or bad configuration */
+};
+
+enum opt_type {
+	OPT_FLAG,    /* bool */
+	OPT_STRING,  /* const char *, points into argv */
+	OPT_STRINGS, /* struct opt_strings, may be given several times */
+};
+
+#define OPT_STRINGS_MAX 32
+struct opt_strings {
+	const char *v[OPT_STRINGS_MAX];
+	size_t n;
+};
+
+struct opt_row {
+	const char *name; /* without dashes */
+	const char *arg;  /* placeholder for help: "DIR"; NULL for flags */
+	enum opt_type type;
+	size_t offset;
+	const char *help; /* half a sentence */
+};
+
+/* Fills @into (zeroed by the caller). Positional arguments are refused. -EINVAL with @e filled. */
+int opt_parse(const struct opt_row *rows, size_t n, int argc, char **argv, void *into,
+              struct err *e);
+
+/* "Usage: program [options]", @about, then one aligned line for each option; fits 80 columns. */
+void opt_help(const char *program, const char *about, const struct opt_row *rows, size_t n,
+              struct buf *out);

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+/*
+ * What one tick collected: for each VM one timestamp and its samples, in the catalogue's order of
+ * sources. A batch is filled on the collector thread, then handed as a whole to the sender (or
+ * printed by
+ * --once); it holds no pointer into a VM, so VMs may go away meanwhile.
+ *
+ * Limit    samples_max; above it batch_add() returns -ENOSPC and counts what was refused.
+ * Cost     batch_add() copies the extra label values into the batch's arena and nothing else.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "userspace/base/arena.h"
+#include "userspace/base/sample.h"
+#include "userspace/host/catalog.h"
+
+struct vm;
+struct batch;
+
+#define BATCH_EXTRA_LABELS_MAX 4
+
+int batch_new(struct batch **ret, size_t samples_max);
+void batch_free(struct batch *b); /* NULL is fine */
+
+/*
+ * Starts the samples of @vm, all stamped @ts_ms: one VM, one timestamp. The labels are copied
+ * once.
+ * Calling it again for the same VM in one tick continues that VM (sources are collected one after
+ * another, the timestamp of the first call stays).
+ */
+int batch_begin_vm(struct batch *b, const struct vm *vm, int64_t ts_ms);
+
+/*
+ * Adds a sample to the VM begun last. @value is in the kernel's unit (see the row's scale);
+ * @extra are
+ * the values of the row's extra labels, in the row's order.
+ */
+int batch_add(struct batch *b, enum series_id id, const char *const *extra, double value);
+
+size_t batch_n_samples(const struct batch *b);
+
+/*
+ * Calls @fn for every sample, labels sorted by name with __name__ first and, for @with_org,
+ * __org__.
+ */
+typedef int (*batch_sample_f)(void *ctx, enum series_id id, const struct label *labels,
+                              uint32_t n_labels, const struct sample *sample);
+int batch_each(const struct batch *b, bool with_org, batch_sample_f fn, void *ctx);

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+/*
+ * A VM as the sources see it: who it is (labels), which process runs it, and which host objects
+ * (threads, taps, block devices) are its. The registry (userspace/host/registry.h) makes and
+ * owns these;
+ * sources borrow them between vm_added() and vm_gone().
+ *
+ * A VM never changes under a source: when its description changes, the registry announces
+ * vm_gone() and
+ * vm_added() of a new struct with the same instance.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "userspace/base/sample.h"
+
+#define VM_TAPS_MAX   16
+#define VM_DISKS_MAX  32
+#define VM_VCPUS_MAX  256
+#define VM_LABEL_CAP  128 /* bytes of app, region, …, NUL included */
+#define VM_DEVICE_CAP 32
+
+enum vmm_kind {
+	VMM_OTHER,
+	VMM_FIRECRACKER,
+	VMM_QEMU,
+	VMM_CLOUD_HYPERVISOR,
+	VMM_KINDS
+};
+
+struct vm_tap {
+	char ifname[16];                /* on the host, in the VMM's network namespace */
+	char guest_name[VM_DEVICE_CAP]; /* label device: eth0 */
+};
+
+struct vm_disk {
+	dev_t dev;                      /* of the backing block device; 0 = a plain image file */
+	ino_t ino;                      /* of the image file, when dev is 0 */
+	char guest_name[VM_DEVICE_CAP]; /* label device: vdb */
+	char path[256];
+};
+
+struct vm_vcpu {
+	pid_t tid;
+	uint16_t cpu_id; /* as the guest counts */
+};
+
+struct vm {
+	uint64_t id; /* unique in this daemon's life, never reused */
+	char org[64], app[VM_LABEL_CAP], region[VM_LABEL_CAP], host[8], instance[VM_LABEL_CAP];
+	char process_group[VM_LABEL_CAP], cpu_class[32]; /* "" = not said */
+	enum vmm_kind vmm;
+	bool kvm;              /* vCPUs run guest code through KVM; false = emulation (TCG) */
+	pid_t pid;             /* of the VMM */
+	uint64_t start_ticks;  /* /proc/PID/stat field 22: with pid, the identity of the process */
+	uint32_t n_vcpus_spec; /* as described; 0 = not said */
+	uint64_t memory_bytes; /* 0 = not said */
+	struct vm_tap taps[VM_TAPS_MAX];
+	struct vm_disk disks[VM_DISKS_MAX];
+	struct vm_vcpu vcpus[VM_VCPUS_MAX];
+	uint32_t n_taps, n_disks, n_vcpus;
+};

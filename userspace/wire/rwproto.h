@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+/*
+ * Prometheus remote write 1.0: the protobuf message prometheus.WriteRequest (series and, as an
+ * extension that everybody speaks, metric metadata) and its snappy block framing.
+ * Reference: docs/format/remote_write.md.
+ *
+ * Decoding is zero-copy: labels are slices of the decompressed body. The bytes are untrusted:
+ * every
+ * length is checked, unknown fields are skipped, nesting is fixed.
+ */
+
+#include <stdint.h>
+
+#include "userspace/base/arena.h"
+#include "userspace/base/buf.h"
+#include "userspace/base/err.h"
+#include "userspace/base/sample.h"
+
+struct rw_metadata {
+	struct str name, help, unit;
+	uint32_t type; /* of prometheus.MetricMetadata.MetricType */
+};
+
+struct rw_request {
+	const struct series_in *series;
+	const struct rw_metadata *metadata;
+	size_t n_series, n_metadata;
+	size_t n_samples; /* over all series */
+};
+
+/*
+ * rw_decode() - @body (decompressed) into @ret, whose arrays live in @arena and whose slices
+ * point
+ * into @body. Returns 0, -EBADMSG with @e naming field and byte, -ENOSPC or -ENOMEM of the arena.
+ * Native histograms (field 4) and exemplars (field 3) of a series are skipped; *@ret_skipped (may
+ * be NULL) counts the histograms.
+ */
+int rw_decode(struct str body, struct arena *arena, struct rw_request *ret, uint64_t *ret_skipped,
+              struct err *e);
+
+/*
+ * Writer of one request into a buffer that is reused: series are appended one by one.
+ * Labels must be sorted by name and free of empty values, as the specification demands.
+ */
+void rw_encode_series(struct buf *out, const struct label *labels, uint32_t n_labels,
+                      const struct sample *samples, uint32_t n_samples);
+void rw_encode_metadata(struct buf *out, const struct rw_metadata *m);
+
+/* Snappy block format. Decompression refuses a declared size above @max_bytes with -EFBIG, bad
+ * bytes with -EBADMSG. Both replace the content of @out. */
+int rw_compress(struct str body, struct buf *out);
+int rw_decompress(struct str packed, size_t max_bytes, struct buf *out);

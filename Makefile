@@ -57,7 +57,7 @@ UNIT      := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/test_*.c))
 BPF_TESTS := $(patsubst %.c,$(O)/%,$(wildcard tests/bpf/test_*.c))
 FUZZERS   := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: all unit check check-unit check-san check-bpf check-e2e check-crash check-fuzz check-tidy \
+.PHONY: all unit fuzzers bpf-tests check check-unit check-san check-bpf check-e2e check-crash check-fuzz check-tidy \
 	demo bench fuzz format format-check lint docs compdb deps clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -122,6 +122,24 @@ check-san: ## Unit tests under ASan+UBSan and under TSan
 
 check-bpf: $(BPF_TESTS) ## Load every BPF program, drive it, compare (root)
 	$(Q)scripts/run-tests bpf $(BPF_TESTS)
+
+# Fuzzers are a build of their own: clang, libFuzzer, ASan and UBSan over the libraries.
+TIME ?= 60
+FUZZ_O := build/fuzz
+FUZZ_MAKE = $(MAKE) --no-print-directory CC=clang CXX=clang++ O=$(FUZZ_O) SAN=address,undefined \
+	    CFLAGS='-O1 -g -fsanitize=fuzzer-no-link' HARDENING=-fPIE
+$(addprefix $(O)/tests/fuzz/,$(FUZZERS)): %: %.o $(ARCHIVES)
+	$(call say,LD,$@)$(CXX) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< -Wl,--start-group \
+		$(ARCHIVES) -Wl,--end-group $(LIBS)
+fuzzers: $(addprefix $(O)/tests/fuzz/,$(FUZZERS))
+
+fuzz: ## Fuzz every parser of foreign bytes, TIME=60 seconds each
+	$(Q)$(FUZZ_MAKE) fuzzers
+	$(Q)scripts/fuzz $(FUZZ_O) $(TIME) $(FUZZERS)
+
+check-fuzz: ## Fuzz smoke: every corpus, then a few seconds each
+	$(Q)$(FUZZ_MAKE) fuzzers
+	$(Q)scripts/fuzz $(FUZZ_O) 5 $(FUZZERS)
 
 check-tidy: ## The rules of the tree that no compiler checks
 	$(Q)scripts/tidy

@@ -61,9 +61,7 @@ struct conf_schema {
 	const struct conf_row *rows;
 	size_t n;
 	size_t struct_bytes;
-	/*
-	 * CONF_STRUCTS written as a mapping: offset of the char * field that takes the key; else -1.
-	 */
+	/* CONF_STRUCTS as a mapping: offset of the char * field that takes the key; else -1 */
 	ptrdiff_t key_offset;
 };
 

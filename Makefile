@@ -142,13 +142,17 @@ check-fuzz: ## Fuzz smoke: every corpus, then a few seconds each
 	$(Q)scripts/fuzz $(FUZZ_O) 5 $(FUZZERS)
 
 check-tidy: ## The rules of the tree that no compiler checks
+	$(Q)scripts/tidy --self-test
 	$(Q)scripts/tidy
 
+lint: ## clang-tidy, cppcheck, shellcheck, mandoc -Tlint
+	$(Q)scripts/lint $(ALL_CFLAGS)
+
 format: ## Rewrite sources in the house layout
-	$(Q)git ls-files '*.[ch]' | xargs clang-format -i
+	$(Q)git ls-files '*.[ch]' '*.cc' | xargs clang-format -i
 
 format-check: ## Fail when a source is not in the house layout
-	$(Q)git ls-files '*.[ch]' | xargs clang-format --dry-run -Werror
+	$(Q)git ls-files '*.[ch]' '*.cc' | xargs clang-format --dry-run -Werror
 
 compdb: ## compile_commands.json for clangd and clang-tidy
 	$(Q)bear -- $(MAKE) --always-make all $(UNIT)

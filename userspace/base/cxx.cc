@@ -29,7 +29,7 @@ size_t cxx_double_to_text(double v, char *dst, size_t cap)
 	return r.ec == std::errc() ? static_cast<size_t>(r.ptr - dst) : 0;
 }
 
-/* from_chars leaves the value alone when out of range: which end it is follows from the exponent. */
+/* from_chars leaves the value alone when out of range: the exponent tells which end it is. */
 static double out_of_range(const char *p, size_t len)
 {
 	bool negative = len > 0 && p[0] == '-';
@@ -112,15 +112,15 @@ bool cxx_regex_match_spans(const struct cxx_regex *re, const char *p, size_t len
 	re2::StringPiece groups[groups_max];
 
 	n = std::min(n, groups_max);
-	if (from > len ||
-	    !re->re.Match(re2::StringPiece(p, len), from, len,
-	                  anchored ? RE2::ANCHOR_BOTH : RE2::UNANCHORED, groups, n))
+	if (from > len || !re->re.Match(re2::StringPiece(p, len), from, len,
+	                                anchored ? RE2::ANCHOR_BOTH : RE2::UNANCHORED, groups, n))
 		return false;
 	for (int i = 0; i < n; i++) {
 		bool took_part = groups[i].data() != nullptr;
 
 		spans[2 * i] = took_part ? static_cast<int>(groups[i].data() - p) : -1;
-		spans[2 * i + 1] = took_part ? spans[2 * i] + static_cast<int>(groups[i].size()) : -1;
+		spans[2 * i + 1] =
+			took_part ? spans[2 * i] + static_cast<int>(groups[i].size()) : -1;
 	}
 	return true;
 }

@@ -57,7 +57,7 @@ UNIT      := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/test_*.c))
 BPF_TESTS := $(patsubst %.c,$(O)/%,$(wildcard tests/bpf/test_*.c))
 FUZZERS   := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: all unit fuzzers bpf-tests check check-unit check-san check-bpf check-e2e check-crash check-fuzz check-tidy \
+.PHONY: all unit fuzzers bpf-tests check check-unit check-san check-bpf check-e2e check-crash check-fuzz check-fresh check-tidy \
 	demo bench fuzz format format-check lint docs compdb deps clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -140,6 +140,10 @@ fuzz: ## Fuzz every parser of foreign bytes, TIME=60 seconds each
 check-fuzz: ## Fuzz smoke: every corpus, then a few seconds each
 	$(Q)$(FUZZ_MAKE) fuzzers
 	$(Q)scripts/fuzz $(FUZZ_O) 5 $(FUZZERS)
+
+check-fresh: ## Both README commands on a fresh minimal Debian 12 (root, debootstrap; long)
+	$(Q)scripts/fresh make demo SECONDS=60
+	$(Q)scripts/fresh make check
 
 check-tidy: ## The rules of the tree that no compiler checks
 	$(Q)scripts/tidy --self-test

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The table side of configuration: defaults, and single values from text. The file side is in
+ * conf_yaml.c, the way back to text in conf_print.c.
+ */
+#include "userspace/base/conf.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "userspace/base/alloc.h"
+#include "userspace/base/conf_int.h"
+#include "userspace/base/num.h"
+#include "userspace/base/util.h"
+
+void *conf_field(const struct conf_row *row, void *cfg)
+{
+	return (char *)cfg + row->offset;
+}
+
+const void *conf_field_const(const struct conf_row *row, const void *cfg)
+{
+	return (const char *)cfg + row->offset;
+}
+
+static bool has_range(const struct conf_row *row)
+{
+	return row->min < row->max;
+}
+
+static void as_text(const struct conf_row *row, double v, struct buf *out)
+{
+	if (row->type == CONF_DURATION && v >= 1000)
+		buf_printf(out, "%.15gs", v / 1000);
+	else
+		buf_printf(out, "%.15g%s", v, row->type == CONF_DURATION ? "ms" : "");
+}
+
+void conf_expected(const struct conf_row *row, struct buf *out)
+{
+	static const char *const what[] = {
+		[CONF_BOOL] = "true or false",
+		[CONF_INT] = "an integer",
+		[CONF_DURATION] = "a duration like 15s",
+		[CONF_SIZE] = "a size like 256MiB",
+		[CONF_DOUBLE] = "a number",
+		[CONF_STRING] = "a string",
+		[CONF_ENUM] = "one of ",
+		[CONF_STRINGS] = "a list of strings",
+		[CONF_STRUCTS] = "a list of mappings",
+	};
+
+	buf_puts(out, what[row->type]);
+	for (const char *const *name = row->names; row->type == CONF_ENUM && *name; name++)
+		buf_printf(out, "%s%s", name == row->names ? "" : ", ", *name);
+	if (has_range(row)) {
+		buf_puts(out, " between ");
+		as_text(row, row->min, out);
+		buf_puts(out, " and ");
+		as_text(row, row->max, out);
+	}
+}
+
+static int refuse(const struct conf_row *row, struct str text, struct err *e)
+{
+	_cleanup_(buf_done) struct buf expected = { .max = 160 };
+
+	conf_expected(row, &expected);
+	return err_set(e, -EINVAL, "found \"%.*s\", expected %.*s", (int)MIN(text.len, (size_t)60),
+	               text.len > 0 ? text.p : "", STR_FMT(buf_str(&expected)));
+}
+
+static int set_bool(bool *field, struct str text)
+{
+	if (!str_eqc(text, "true") && !str_eqc(text, "false"))
+		return -EINVAL;
+	*field = str_eqc(text, "true");
+	return 0;
+}
+
+static int set_enum(const struct conf_row *row, int *field, struct str text)
+{
+	for (int i = 0; row->names[i]; i++) {
+		if (str_eqc(text, row->names[i])) {
+			*field = i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static int set_string(char **field, struct str text)
+{
+	char *copy;
+
+	if (text.len > 0 && memchr(text.p, '\0', text.len))
+		return -EINVAL;
+	copy = mem_strndup(text.p, text.len);
+	if (!copy)
+		return -ENOMEM;
+	free(*field);
+	*field = copy;
+	return 0;
+}
+
+/* Numbers pass through a double for the range check only; the field keeps every bit. */
+static int set_number(const struct conf_row *row, void *field, struct str text)
+{
+	uint64_t u = 0;
+	int64_t i = 0;
+	double d = 0;
+	int r = row->type == CONF_SIZE     ? num_parse_size(text, &u)
+	        : row->type == CONF_DOUBLE ? num_parse_double(text, &d)
+	        : row->type == CONF_INT    ? num_parse_i64(text, &i)
+	                                   : num_parse_duration_ms(text, &i);
+
+	if (r < 0)
+		return -EINVAL;
+	double v = row->type == CONF_SIZE ? (double)u : row->type == CONF_DOUBLE ? d : (double)i;
+
+	if (has_range(row) && !(v >= row->min && v <= row->max))
+		return -EINVAL;
+	if (row->type == CONF_SIZE)
+		*(uint64_t *)field = u;
+	else if (row->type == CONF_DOUBLE)
+		*(double *)field = d;
+	else
+		*(int64_t *)field = i;
+	return 0;
+}
+
+int conf_set(const struct conf_row *row, void *cfg, struct str text, struct err *e)
+{
+	void *field = conf_field(row, cfg);
+	int r = -EINVAL;
+
+	switch (row->type) {
+	case CONF_BOOL:
+		r = set_bool(field, text);
+		break;
+	case CONF_ENUM:
+		r = set_enum(row, field, text);
+		break;
+	case CONF_STRING:
+		r = set_string(field, text);
+		break;
+	case CONF_INT:
+	case CONF_DURATION:
+	case CONF_SIZE:
+	case CONF_DOUBLE:
+		r = set_number(row, field, text);
+		break;
+	case CONF_STRINGS:
+	case CONF_STRUCTS:
+		break; /* never a scalar */
+	}
+	return r == -EINVAL ? refuse(row, text, e) : r;
+}
+
+int conf_strings_add(struct conf_strings *list, struct str text)
+{
+	char **v = mem_realloc(list->v, list->n + 1, sizeof(*v));
+
+	if (!v)
+		return -ENOMEM;
+	list->v = v;
+	v[list->n] = NULL;
+	int r = set_string(&v[list->n], text);
+
+	if (r == 0)
+		list->n++;
+	return r;
+}
+
+int conf_structs_add(struct conf_structs *list, const struct conf_schema *sub, void **ret)
+{
+	char *v = mem_realloc(list->v, list->n + 1, sub->struct_bytes);
+
+	if (!v)
+		return -ENOMEM;
+	list->v = v;
+	*ret = v + list->n * sub->struct_bytes;
+	int r = conf_init(sub, *ret);
+
+	if (r == 0)
+		list->n++;
+	return r;
+}
+
+void conf_strings_done(struct conf_strings *list)
+{
+	for (size_t i = 0; i < list->n; i++)
+		free(list->v[i]);
+	free(list->v);
+	*list = (struct conf_strings){ 0 };
+}
+
+static void structs_done(const struct conf_schema *sub, struct conf_structs *list)
+{
+	for (size_t i = 0; i < list->n; i++)
+		conf_done(sub, (char *)list->v + i * sub->struct_bytes);
+	free(list->v);
+	*list = (struct conf_structs){ 0 };
+}
+
+/* A list's default is its items, separated by commas. */
+static int set_default_list(struct conf_strings *list, struct str text)
+{
+	struct str item;
+
+	while (text.len > 0) {
+		(void)str_cut(text, ',', &item, &text);
+		int r = conf_strings_add(list, str_trim(item));
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int set_default(const struct conf_row *row, void *cfg)
+{
+	const char *text = row->default_text;
+
+	if (row->type == CONF_STRUCTS)
+		return 0;
+	if (row->type == CONF_STRINGS)
+		return text ? set_default_list(conf_field(row, cfg), str_from(text)) : 0;
+	if (!text)
+		return row->type == CONF_STRING ? set_string(conf_field(row, cfg), STR("")) : 0;
+	return conf_set(row, cfg, str_from(text), NULL);
+}
+
+int conf_init(const struct conf_schema *schema, void *cfg)
+{
+	memset(cfg, 0, schema->struct_bytes);
+	if (schema->key_offset >= 0 &&
+	    set_string((char **)((char *)cfg + schema->key_offset), STR("")) < 0)
+		return -ENOMEM;
+	for (size_t i = 0; i < schema->n; i++) {
+		int r = set_default(&schema->rows[i], cfg);
+
+		if (r < 0) {
+			conf_done(schema, cfg);
+			return r;
+		}
+	}
+	return 0;
+}
+
+void conf_done(const struct conf_schema *schema, void *cfg)
+{
+	for (size_t i = 0; i < schema->n; i++) {
+		const struct conf_row *row = &schema->rows[i];
+		void *field = conf_field(row, cfg);
+
+		if (row->type == CONF_STRING)
+			free(*(char **)field);
+		else if (row->type == CONF_STRINGS)
+			conf_strings_done(field);
+		else if (row->type == CONF_STRUCTS)
+			structs_done(row->sub, field);
+	}
+	if (schema->key_offset >= 0)
+		free(*(char **)((char *)cfg + schema->key_offset));
+	memset(cfg, 0, schema->struct_bytes);
+}

@@ -134,11 +134,11 @@ $(addprefix $(O)/tests/fuzz/,$(FUZZERS)): %: %.o $(ARCHIVES)
 fuzzers: $(addprefix $(O)/tests/fuzz/,$(FUZZERS))
 
 fuzz: ## Fuzz every parser of foreign bytes, TIME=60 seconds each
-	$(Q)$(FUZZ_MAKE) fuzzers
+	+$(Q)$(FUZZ_MAKE) fuzzers
 	$(Q)scripts/fuzz $(FUZZ_O) $(TIME) $(FUZZERS)
 
 check-fuzz: ## Fuzz smoke: every corpus, then a few seconds each
-	$(Q)$(FUZZ_MAKE) fuzzers
+	+$(Q)$(FUZZ_MAKE) fuzzers
 	$(Q)scripts/fuzz $(FUZZ_O) 5 $(FUZZERS)
 
 check-fresh: ## Both README commands on a fresh minimal Debian 12 (root, debootstrap; long)

@@ -26,7 +26,8 @@ void *buf_reserve(struct buf *b, size_t more)
 		b->err = -ENOSPC;
 		return NULL;
 	}
-	if (MEM_GROW(b->p, b->cap, want) < 0) {
+	/* At least one byte, so that NULL always means failure. */
+	if (MEM_GROW(b->p, b->cap, want ? want : 1) < 0) {
 		b->err = -ENOMEM;
 		return NULL;
 	}

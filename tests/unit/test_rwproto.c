@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Remote write 1.0. Vectors pin the bytes (they are protobuf's, not ours), a table pins refusals, a
+ * seeded property says decode(encode(x)) == x, and every prefix of a message is refused or shorter.
+ */
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+
+#include "userspace/base/alloc.h"
+#include "userspace/wire/rwproto.h"
+
+static int decode_exact(struct str body, struct arena *a, struct rw_request *ret, struct err *e)
+{
+	struct str copy = unit_strdup(body);
+	int r = rw_decode(copy, a, ret, NULL, e);
+
+	/* The slices point into the copy: look at nothing but the counts behind this. */
+	free((void *)(uintptr_t)copy.p);
+	return r;
+}
+
+static void test_bytes(void **state)
+{
+	static const char want[] = "\x0a\x1d"                             /* series, 29 bytes */
+				   "\x0a\x0d\x0a\x08__name__\x12\x01m"    /* label, 13 bytes */
+				   "\x12\x0c"                             /* sample, 12 bytes */
+				   "\x09\x00\x00\x00\x00\x00\x00\xf8\x3f" /* 1.5 */
+				   "\x10\xe8\x07";                        /* 1000 */
+	const struct label label = { STR("__name__"), STR("m") };
+	const struct sample sample = { 1000, 1.5 };
+	_cleanup_(buf_done) struct buf b = BUF_INIT;
+
+	(void)state;
+	rw_encode_series(&b, &label, 1, &sample, 1);
+	assert_str_equal(((struct str){ want, sizeof(want) - 1 }), buf_str(&b));
+}
+
+static void check_series(const struct series_in *s)
+{
+	assert_int_equal(2, s->n_labels);
+	assert_str_equal(STR("__name__"), s->labels[0].name);
+	assert_str_equal(STR("up"), s->labels[0].value);
+	assert_str_equal(STR("job"), s->labels[1].name);
+	assert_str_equal(STR(""), s->labels[1].value);
+	assert_int_equal(3, s->n_samples);
+	assert_int_equal(-5, s->samples[0].ts_ms);
+	assert_double_near(1.5, s->samples[0].value, 0);
+	assert_true(is_stale_mark(s->samples[1].value));
+	assert_int_equal(0, s->samples[2].ts_ms);
+	assert_true(double_bits(s->samples[2].value) == double_bits(-0.0));
+}
+
+static void test_there_and_back(void **state)
+{
+	const struct label labels[] = { { STR("__name__"), STR("up") }, { STR("job"), STR("") } };
+	const struct sample samples[] = { { -5, 1.5 }, { INT64_MAX, stale_mark() }, { 0, -0.0 } };
+	const struct rw_metadata meta = { STR("up"), STR("is it"), STR("seconds"), 2 };
+	_cleanup_(buf_done) struct buf b = BUF_INIT;
+	_cleanup_(arena_done) struct arena a = ARENA_INIT(0);
+	struct rw_request req;
+	uint64_t skipped = 9;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	rw_encode_series(&b, labels, 2, samples, 3);
+	rw_encode_metadata(&b, &meta);
+	rw_encode_series(&b, labels, 1, NULL, 0);
+	assert_int_equal(0, rw_decode(buf_str(&b), &a, &req, &skipped, &e));
+	assert_int_equal(2, req.n_series);
+	assert_int_equal(3, req.n_samples);
+	assert_int_equal(0, skipped);
+	check_series(&req.series[0]);
+	assert_int_equal(0, req.series[1].n_samples);
+	assert_int_equal(1, req.n_metadata);
+	assert_str_equal(STR("is it"), req.metadata[0].help);
+	assert_str_equal(STR("seconds"), req.metadata[0].unit);
+	assert_int_equal(2, req.metadata[0].type);
+}
+
+static void test_unknown_fields_are_skipped(void **state)
+{
+	/* label, exemplar (3), histogram (4), then fields 9 varint, 10 fixed32, 11 fixed64 */
+	static const char body[] = "\x0a\x22\x0a\x06\x0a\x01"
+				   "a\x12\x01"
+				   "b\x1a\x02xx\x22\x03yyy\x48\x96\x01\x55zzzz\x59wwwwwwww"
+				   "\x7a\x00";
+	_cleanup_(arena_done) struct arena a = ARENA_INIT(0);
+	struct rw_request req;
+	uint64_t skipped = 0;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	int r = rw_decode((struct str){ body, sizeof(body) - 1 }, &a, &req, &skipped, &e);
+
+	if (r < 0)
+		fail_msg("%s", e.msg);
+	assert_int_equal(1, req.n_series);
+	assert_int_equal(1, req.series[0].n_labels);
+	assert_str_equal(STR("b"), req.series[0].labels[0].value);
+	assert_int_equal(1, skipped);
+}
+
+static void test_refusals(void **state)
+{
+	static const struct {
+		const char *what;
+		struct str body;
+	} rows[] = {
+		/* clang-format off */
+		{ "tag cut off",               STR_INIT("\x80") },
+		{ "field number 0",            STR_INIT("\x02\x00") },
+		{ "wire type 3",               STR_INIT("\x0b") },
+		{ "wire type 7",               STR_INIT("\x0f\x00") },
+		{ "length cut off",            STR_INIT("\x0a\x80") },
+		{ "length past the end",       STR_INIT("\x0a\x05\x0a") },
+		{ "huge length",
+		  STR_INIT("\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01") },
+		{ "series is a varint",        STR_INIT("\x08\x01") },
+		{ "label is a varint",         STR_INIT("\x0a\x02\x08\x01") },
+		{ "label name is a varint",    STR_INIT("\x0a\x04\x0a\x02\x08\x01") },
+		{ "value is a varint",         STR_INIT("\x0a\x04\x12\x02\x08\x01") },
+		{ "timestamp is fixed64",      STR_INIT("\x0a\x0b\x12\x09\x11zzzzzzzz") },
+		{ "value cut off",             STR_INIT("\x0a\x05\x12\x03\x09zz") },
+		{ "varint above 64 bits",
+		  STR_INIT("\x48\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02") },
+		/* clang-format on */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_(arena_done) struct arena a = ARENA_INIT(0);
+		struct rw_request req = { .n_series = 77 };
+		struct err e = ERR_INIT;
+
+		unit_note("%s", rows[i].what);
+		assert_int_equal(-EBADMSG, decode_exact(rows[i].body, &a, &req, &e));
+		assert_true(e.pos >= 0 && e.pos <= (int)rows[i].body.len);
+		assert_int_equal(77, req.n_series); /* untouched */
+	}
+}
+
+static void random_text(struct rng *rng, char *dst, struct str *ret)
+{
+	size_t n = rng_below(rng, 8) ? rng_below(rng, 12) : rng_below(rng, 300);
+
+	for (size_t i = 0; i < n; i++)
+		dst[i] = (char)rng_u64(rng);
+	*ret = (struct str){ dst, n };
+}
+
+static void test_round_trip(void **state)
+{
+	struct rng rng = unit_rng();
+
+	(void)state;
+	for (int round = 0; round < 3000; round++) {
+		char text[8][300];
+		struct label labels[4];
+		struct sample samples[5];
+		uint32_t nl = rng_below(&rng, 5), ns = rng_below(&rng, 6);
+		_cleanup_(buf_done) struct buf b = BUF_INIT;
+		_cleanup_(arena_done) struct arena a = ARENA_INIT(0);
+		struct rw_request req;
+
+		for (uint32_t i = 0; i < nl; i++) {
+			random_text(&rng, text[2 * i], &labels[i].name);
+			random_text(&rng, text[2 * i + 1], &labels[i].value);
+		}
+		for (uint32_t i = 0; i < ns; i++)
+			samples[i] = (struct sample){ (int64_t)rng_u64(&rng) >> rng_below(&rng, 64),
+				                      double_from_bits(rng_u64(&rng)) };
+		rw_encode_series(&b, labels, nl, samples, ns);
+		assert_int_equal(0, rw_decode(buf_str(&b), &a, &req, NULL, NULL));
+		assert_int_equal(1, req.n_series);
+		assert_int_equal(nl, req.series->n_labels);
+		assert_int_equal(ns, req.series->n_samples);
+		for (uint32_t i = 0; i < nl; i++) {
+			assert_str_equal(labels[i].name, req.series->labels[i].name);
+			assert_str_equal(labels[i].value, req.series->labels[i].value);
+		}
+		if (ns > 0)
+			assert_memory_equal(samples, req.series->samples, ns * sizeof(samples[0]));
+		struct str cut = { b.p, b.len - 1 };
+
+		assert_int_equal(-EBADMSG, decode_exact(cut, &a, &req, NULL));
+	}
+}
+
+static void test_memory(void **state)
+{
+	const struct label label = { STR("__name__"), STR("m") };
+	struct sample samples[100] = { { 1, 1 } };
+	_cleanup_(buf_done) struct buf b = BUF_INIT;
+	struct rw_request req;
+	unsigned long n = 0;
+	int r = -ENOMEM;
+
+	(void)state;
+	rw_encode_series(&b, &label, 1, samples, 100);
+	while (r == -ENOMEM) {
+		_cleanup_(arena_done) struct arena a = ARENA_INIT(0);
+
+		alloc_fail_at(++n);
+		r = rw_decode(buf_str(&b), &a, &req, NULL, NULL);
+		alloc_fail_at(0);
+		assert_true(r == 0 || r == -ENOMEM);
+	}
+	assert_int_equal(0, r);
+	struct arena small = ARENA_INIT(1000);
+
+	assert_int_equal(-ENOSPC, rw_decode(buf_str(&b), &small, &req, NULL, NULL));
+	arena_done(&small);
+}
+
+static void test_snappy(void **state)
+{
+	_cleanup_(buf_done) struct buf packed = BUF_INIT;
+	_cleanup_(buf_done) struct buf back = BUF_INIT;
+	char text[5000];
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	assert_int_equal(0, rw_compress((struct str){ text, sizeof(text) }, &packed));
+	assert_true(packed.len < 500);
+	assert_int_equal(0, rw_decompress(buf_str(&packed), sizeof(text), &back));
+	assert_int_equal(sizeof(text), back.len);
+	assert_memory_equal(text, back.p, sizeof(text));
+	assert_int_equal(-EFBIG, rw_decompress(buf_str(&packed), sizeof(text) - 1, &back));
+	packed.len--;
+	assert_int_equal(-EBADMSG, rw_decompress(buf_str(&packed), sizeof(text), &back));
+	assert_int_equal(-EBADMSG, rw_decompress(STR_NULL, 10, &back));
+	assert_int_equal(0, rw_compress(STR(""), &packed));
+	assert_int_equal(0, rw_decompress(buf_str(&packed), 0, &back));
+	assert_int_equal(0, back.len);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_bytes),
+		cmocka_unit_test(test_there_and_back),
+		cmocka_unit_test(test_unknown_fields_are_skipped),
+		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_snappy),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+/*
+ * A thin layer over libcurl: one connection's worth of POSTs, kept alive between them. Redirects
+ * are never followed, only http and https are spoken, the answer's body is bounded.
+ *
+ * Threads  One owner for each client. http_client_global_init() once, before any thread.
+ */
+
+#include <stdint.h>
+
+#include "userspace/base/buf.h"
+#include "userspace/base/err.h"
+
+#define HTTP_REPLY_BYTES_MAX ((size_t)64 << 10)
+
+struct http_client;
+
+struct http_request {
+	const char *url;
+	const char *const *headers; /* "Name: value", NULL-terminated; may be NULL */
+	struct str body;
+	int64_t timeout_ms; /* of the whole exchange */
+};
+
+struct http_reply {
+	int status;            /* of HTTP */
+	int64_t retry_after_s; /* -1 = the server did not say */
+	struct buf body;       /* at most HTTP_REPLY_BYTES_MAX, the rest is dropped */
+};
+
+int http_client_global_init(void);
+int http_client_new(struct http_client **ret);
+void http_client_free(struct http_client *c); /* NULL is fine */
+
+/*
+ * http_post() - sends and waits for the whole answer.
+ *
+ * Returns 0 whatever the status is (@ret is filled; http_reply_done() frees), or with @e
+ *   -EINVAL      the URL is not one
+ *   -ETIMEDOUT, -ECONNREFUSED, -EIO  no answer came; the sentence is libcurl's
+ *   -ECANCELED   @stop became nonzero (looked at about once a second; may be NULL)
+ *   -ENOMEM
+ */
+int http_post(struct http_client *c, const struct http_request *req, const _Atomic int *stop,
+              struct http_reply *ret, struct err *e);
+void http_reply_done(struct http_reply *r);

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+/*
+ * Aggregates: series into groups, groups into series. Rows with struct aggr_incr see one series
+ * after the other and keep one accumulator for each group, so that sum(rate(x)) over many series
+ * needs the memory of its result only.
+ */
+
+#include "api/mql/eval.h"
+
+struct aggr_acc {
+	double *v;     /* one for each point, starts at 0 */
+	double *count; /* values seen at the point */
+	uint32_t n;
+};
+
+struct aggr_incr {
+	void (*add)(struct aggr_acc *acc, const double *values);
+	void (*finish)(struct aggr_acc *acc); /* acc->v becomes the result; count 0 = NaN */
+};
+
+struct aggr_state {
+	struct eval *ev;
+	const struct grid *g;
+	const struct ast_call *call;
+	struct keymap groups;
+	struct mname *names;
+	struct aggr_acc *accs;
+	uint32_t cap;
+	struct buf key;
+};
+
+/* Takes one series; @values are only read. */
+int aggr_feed(struct aggr_state *st, const struct mname *mn, const double *values);
+int aggr_finish(struct aggr_state *st, struct series_set *ret);
+void aggr_done(struct aggr_state *st);
+
+/* The labels of a series' group. */
+int aggr_group_name(struct eval *ev, const struct ast_call *c, struct mname *mn);
+
+struct aggr_group {
+	struct mname mn;
+	struct series_set in; /* its series, in input order */
+};
+
+/* Arguments @first.. pooled and grouped; series without any value are left out. */
+int aggr_groups(struct fn_args *a, uint32_t first, struct aggr_group **ret, uint32_t *ret_n);
+
+/*
+ * For each group and point, @fold of the values there (no NaN; it may reorder them). @arg is the
+ * scalar of that point, or NaN without @args.
+ */
+typedef double (*aggr_fold_f)(double *v, uint32_t n, double arg);
+int aggr_columns(struct fn_args *a, uint32_t first, const double *args, aggr_fold_f fold,
+                 struct series_set *ret);

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Order and number of series. */
+#include "api/mql/eval.h"
+#include "api/mql/fn_tables.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "userspace/base/util.h"
+
+/*
+ * A sort that needs to know more than two series. Merge sort: stable, and qsort_r()'s comparison
+ * would need the same context.
+ */
+struct order {
+	uint32_t n_points;
+	int sign; /* 1 ascending, -1 descending */
+	const struct ast_names *labels;
+	int (*cmp)(const struct order *o, const struct series *a, const struct series *b);
+};
+
+static int order_cmp(const void *a, const void *b, void *ctx)
+{
+	const struct order *o = ctx;
+
+	return o->cmp(o, a, b);
+}
+
+static void sort_by(struct series_set *set, struct order *o)
+{
+	if (set->n > 1)
+		qsort_r(set->v, set->n, sizeof(*set->v), order_cmp, o);
+}
+
+/* The last point decides, then the one before it, and so on; NaN goes to the end. */
+static int by_value(const struct order *o, const struct series *a, const struct series *b)
+{
+	for (uint32_t k = o->n_points; k > 0; k--) {
+		double x = a->values[k - 1], y = b->values[k - 1];
+
+		if (isnan(x) || isnan(y)) {
+			if (isnan(x) && isnan(y))
+				continue;
+			return isnan(x) ? 1 : -1;
+		}
+		if (x != y)
+			return (x < y ? -1 : 1) * o->sign;
+	}
+	return mname_cmp(&a->mn, &b->mn);
+}
+
+static int sort_values(struct fn_args *a, int sign, struct series_set *ret)
+{
+	struct order o = { .n_points = a->g->n, .sign = sign, .cmp = by_value };
+
+	*ret = a->v[0];
+	sort_by(ret, &o);
+	return 0;
+}
+
+static int sort_fn(struct fn_args *a, struct series_set *ret)
+{
+	return sort_values(a, 1, ret);
+}
+
+static int sort_desc_fn(struct fn_args *a, struct series_set *ret)
+{
+	return sort_values(a, -1, ret);
+}
+
+static int by_label(const struct order *o, const struct series *a, const struct series *b)
+{
+	for (uint32_t i = 0; i < o->labels->n; i++) {
+		int c = str_cmp(mname_get(&a->mn, o->labels->v[i]),
+		                mname_get(&b->mn, o->labels->v[i]));
+
+		if (c != 0)
+			return c * o->sign;
+	}
+	return 0;
+}
+
+/* Length of the run of digits, or of other bytes, at the front. */
+static size_t run_len(struct str s, bool numeric)
+{
+	size_t n = 0;
+
+	while (n < s.len && (isdigit((unsigned char)s.p[n]) != 0) == numeric)
+		n++;
+	return n;
+}
+
+/* Numbers in the text compare as numbers: a2 before a10. */
+static int natural_cmp(struct str a, struct str b)
+{
+	while (a.len > 0 && b.len > 0) {
+		bool digits = isdigit((unsigned char)a.p[0]) && isdigit((unsigned char)b.p[0]);
+		size_t na = digits ? run_len(a, true) : 1, nb = digits ? run_len(b, true) : 1;
+		struct str x = { a.p, na }, y = { b.p, nb };
+
+		if (digits) {
+			while (x.len > 1 && x.p[0] == '0')
+				x = str_skip(x, 1);
+			while (y.len > 1 && y.p[0] == '0')
+				y = str_skip(y, 1);
+			if (x.len != y.len)
+				return x.len < y.len ? -1 : 1;
+		}
+		int c = str_cmp(x, y);
+
+		if (c != 0)
+			return c;
+		a = str_skip(a, na);
+		b = str_skip(b, nb);
+	}
+	return a.len > 0 ? 1 : b.len > 0 ? -1 : 0;
+}
+
+static int by_label_numeric(const struct order *o, const struct series *a, const struct series *b)
+{
+	for (uint32_t i = 0; i < o->labels->n; i++) {
+		int c = natural_cmp(mname_get(&a->mn, o->labels->v[i]),
+		                    mname_get(&b->mn, o->labels->v[i]));
+
+		if (c != 0)
+			return c * o->sign;
+	}
+	return 0;
+}
+
+static int sort_labels(struct fn_args *a, struct order o, struct series_set *ret)
+{
+	struct ast_names labels = { .v = ARENA_ARRAY(a->ev->arena, struct str, a->n) };
+	int r = labels.v ? 0 : eval_no_memory(a->ev);
+
+	for (uint32_t i = 1; r == 0 && i < a->n; i++)
+		r = args_string(a, i, &labels.v[labels.n++]);
+	*ret = a->v[0];
+	o.labels = &labels;
+	if (r == 0) {
+		set_sort(ret); /* so that ties have an order */
+		sort_by(ret, &o);
+	}
+	return r;
+}
+
+static int sort_by_label(struct fn_args *a, struct series_set *ret)
+{
+	return sort_labels(a, (struct order){ .sign = 1, .cmp = by_label }, ret);
+}
+
+static int sort_by_label_desc(struct fn_args *a, struct series_set *ret)
+{
+	return sort_labels(a, (struct order){ .sign = -1, .cmp = by_label }, ret);
+}
+
+static int sort_by_label_numeric(struct fn_args *a, struct series_set *ret)
+{
+	return sort_labels(a, (struct order){ .sign = 1, .cmp = by_label_numeric }, ret);
+}
+
+static int sort_by_label_numeric_desc(struct fn_args *a, struct series_set *ret)
+{
+	return sort_labels(a, (struct order){ .sign = -1, .cmp = by_label_numeric }, ret);
+}
+
+static const struct fn rows[] = {
+	/* clang-format off */
+	FN_TRANSFORM_ROW(sort, sort_fn, 1, 1, 0, FN_SORTED, "Smallest last value first."),
+	FN_TRANSFORM_ROW(sort_desc, sort_desc_fn, 1, 1, 0, FN_SORTED, "Largest last value first."),
+	FN_TRANSFORM_ROW(sort_by_label, sort_by_label, 2, FN_VARIADIC, 0, FN_SORTED,
+			 "In the order of the labels."),
+	FN_TRANSFORM_ROW(sort_by_label_desc, sort_by_label_desc, 2, FN_VARIADIC, 0, FN_SORTED,
+			 "In the reverse order of the labels."),
+	FN_TRANSFORM_ROW(sort_by_label_numeric, sort_by_label_numeric, 2, FN_VARIADIC, 0, FN_SORTED,
+			 "In the order of the labels, numbers in them compared as numbers."),
+	FN_TRANSFORM_ROW(sort_by_label_numeric_desc, sort_by_label_numeric_desc, 2, FN_VARIADIC, 0,
+			 FN_SORTED,
+			 "In the reverse order of the labels, numbers compared as numbers."),
+	/* clang-format on */
+};
+
+const struct fn_table fn_sort = { rows, ARRAY_SIZE(rows) };

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "api/mql/plan.h"
+
+#include <errno.h>
+
+#include "api/mql/rollup.h"
+#include "userspace/base/util.h"
+
+#define SETS_MAX 1000u
+
+static int64_t sub_clamped(int64_t a, int64_t b)
+{
+	int64_t r;
+
+	return __builtin_sub_overflow(a, b, &r) ? INT64_MIN : r;
+}
+
+int64_t plan_min_ms(const struct fn *fn, const struct grid *g, int64_t window_ms)
+{
+	int64_t min_ms = sub_clamped(g->start_ms, MAX(window_ms, g->step_ms));
+
+	if (fn->flags & FN_PREV_SAMPLE)
+		min_ms = sub_clamped(min_ms, ROLLUP_SILENCE_MS);
+	return MAX(min_ms, 0);
+}
+
+/* (a or b) and (c or d) = ac or ad or bc or bd. */
+static int cross_product(struct eval *ev, const struct ast *selector, struct store_select *ret)
+{
+	const struct mql_query *q = ev->q;
+	size_t n_own = selector->selector.n_sets, n = n_own * q->n_extra, k = 0;
+	struct store_match_set *sets;
+
+	if (n > SETS_MAX)
+		return err_set_at(ev->e, -EINVAL, (int)selector->pos,
+		                  "%zu alternatives of matchers, more than %u", n, SETS_MAX);
+	sets = ARENA_ARRAY(ev->arena, struct store_match_set, n);
+	if (!sets)
+		return eval_no_memory(ev);
+	for (size_t i = 0; i < n; i++) {
+		const struct store_match_set *own = &selector->selector.sets[i / q->n_extra];
+		const struct store_match_set *extra = &q->extra[i % q->n_extra];
+		struct store_matcher *v =
+			ARENA_ARRAY(ev->arena, struct store_matcher, own->n + extra->n + 1);
+
+		if (!v)
+			return eval_no_memory(ev);
+		for (k = 0; k < own->n; k++)
+			v[k] = own->v[k];
+		for (size_t j = 0; j < extra->n; j++)
+			v[k++] = extra->v[j];
+		sets[i] = (struct store_match_set){ v, k };
+	}
+	ret->sets = sets;
+	ret->n_sets = n;
+	return 0;
+}
+
+int plan_select(struct eval *ev, const struct ast *selector, int64_t min_ms, int64_t max_ms,
+                struct store_select *ret)
+{
+	const struct mql_query *q = ev->q;
+	uint64_t left = ev->limits->samples_max - ev->samples_read;
+
+	*ret = (struct store_select){
+		.org = q->org,
+		.sets = selector->selector.sets,
+		.n_sets = selector->selector.n_sets,
+		.enforced = q->enforced,
+		.min_ms = min_ms,
+		.max_ms = max_ms,
+		.deadline_mono_ns = q->deadline_mono_ns,
+		.series_max = ev->limits->series_max,
+		.samples_max = left > 0 ? left : 1,
+	};
+	return q->n_extra > 0 ? cross_product(ev, selector, ret) : 0;
+}

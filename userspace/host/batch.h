@@ -7,6 +7,7 @@
  * printed by
  * --once); it holds no pointer into a VM, so VMs may go away meanwhile.
  *
+ * Threads  Filled by one; once it is shared (batch_ref()) it is read-only and free for all.
  * Limit    samples_max; above it batch_add() returns -ENOSPC and counts what was refused.
  * Cost     batch_add() copies the extra label values into the batch's arena and nothing else.
  */
@@ -21,10 +22,11 @@
 struct vm;
 struct batch;
 
-#define BATCH_EXTRA_LABELS_MAX 4
+#define BATCH_EXTRA_LABELS_MAX SERIES_EXTRA_MAX
 
 int batch_new(struct batch **ret, size_t samples_max);
-void batch_free(struct batch *b); /* NULL is fine */
+struct batch *batch_ref(struct batch *b); /* for a second holder; from then on nobody adds */
+void batch_free(struct batch *b);         /* gives up one reference; NULL is fine */
 
 /*
  * Starts the samples of @vm, all stamped @ts_ms: one VM, one timestamp. The labels are copied
@@ -42,6 +44,17 @@ int batch_begin_vm(struct batch *b, const struct vm *vm, int64_t ts_ms);
 int batch_add(struct batch *b, enum series_id id, const char *const *extra, double value);
 
 size_t batch_n_samples(const struct batch *b);
+uint64_t batch_n_refused(const struct batch *b); /* for want of room: of samples, or memory */
+
+/*
+ * A number for the series of the @i-th sample: equal for equal labels (organisation included), in
+ * any batch. Never 0.
+ */
+uint64_t batch_series_hash(const struct batch *b, size_t i);
+bool batch_sample_is_stale(const struct batch *b, size_t i);
+
+/* Ends the series of the @i-th sample of @prev: adds a stale mark for it to @b, stamped @ts_ms. */
+int batch_add_stale(struct batch *b, const struct batch *prev, size_t i, int64_t ts_ms);
 
 /*
  * Calls @fn for every sample, labels sorted by name with __name__ first and, for @with_org,
@@ -50,3 +63,6 @@ size_t batch_n_samples(const struct batch *b);
 typedef int (*batch_sample_f)(void *ctx, enum series_id id, const struct label *labels,
                               uint32_t n_labels, const struct sample *sample);
 int batch_each(const struct batch *b, bool with_org, batch_sample_f fn, void *ctx);
+/* The same for samples @from (inclusive) to @to (exclusive, cut to what is there). */
+int batch_each_range(const struct batch *b, size_t from, size_t to, bool with_org,
+                     batch_sample_f fn, void *ctx);

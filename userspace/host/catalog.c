@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The catalogue's rows, and what follows from them (series_layout), worked out on first use: rows
+ * are written for people, layouts for the emit loop.
+ */
+#include "userspace/host/catalog.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "userspace/base/util.h"
+
+const struct series_row catalog[SERIES_N] = {
+#define SERIES(id, n, t, sc, src, l, h) \
+	[id] = { .name = (n),           \
+		 .source = (src),       \
+		 .labels = (l),         \
+		 .help = (h),           \
+		 .type = (t),           \
+		 .scale = (sc) },
+#include "userspace/host/catalog.def"
+#undef SERIES
+};
+
+static const struct str standard[SERIES_STANDARD_N] = { STR_INIT("app"), STR_INIT("host"),
+	                                                STR_INIT("instance"), STR_INIT("region") };
+
+#define NAME_CAP (SERIES_PREFIX_BYTES_MAX + 96)
+
+static struct series_layout layouts[SERIES_N];
+static char names[SERIES_N][NAME_CAP];
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+const char *series_type_name(enum series_type type)
+{
+	return type == SERIES_COUNTER ? "counter" : "gauge";
+}
+
+struct str catalog_standard_label(uint32_t i)
+{
+	assert(i < SERIES_STANDARD_N);
+	return standard[i];
+}
+
+static struct str label_name(const struct series_layout *l, uint32_t i)
+{
+	return i < SERIES_STANDARD_N ? standard[i] : l->extra[i - SERIES_STANDARD_N];
+}
+
+/* Insertion sort: at most eight, once in a program's life. */
+static void sort_labels(struct series_layout *l)
+{
+	for (uint8_t i = 0; i < SERIES_STANDARD_N + l->n_extra; i++) {
+		uint32_t at = i;
+
+		for (; at > 0 && str_cmp(label_name(l, l->order[at - 1]), label_name(l, i)) > 0;
+		     at--)
+			l->order[at] = l->order[at - 1];
+		l->order[at] = i;
+	}
+}
+
+static void set_name(enum series_id id, const char *prefix)
+{
+	const char *name = catalog[id].name;
+	size_t own = strlen(SERIES_PREFIX);
+	bool ours = strncmp(name, SERIES_PREFIX, own) == 0;
+	int n = snprintf(names[id], NAME_CAP, "%s%s", ours ? prefix : "", ours ? name + own : name);
+
+	assert(n > 0);
+	assert((size_t)n < NAME_CAP);
+	layouts[id].name = (struct str){ names[id], (size_t)n };
+}
+
+static void lay_out(enum series_id id)
+{
+	struct series_layout *l = &layouts[id];
+	struct str rest = str_from(catalog[id].labels);
+
+	while (rest.len > 0) {
+		assert(l->n_extra < SERIES_EXTRA_MAX);
+		(void)str_cut(rest, ',', &l->extra[l->n_extra], &rest);
+		l->n_extra++;
+	}
+	sort_labels(l);
+	l->divisor = catalog[id].scale < 1 ? nearbyint(1 / catalog[id].scale) : 1;
+	set_name(id, SERIES_PREFIX);
+}
+
+static void lay_out_all(void)
+{
+	for (enum series_id id = 0; id < SERIES_N; id++)
+		lay_out(id);
+}
+
+const struct series_layout *catalog_layout(enum series_id id)
+{
+	assert(id < SERIES_N);
+	(void)pthread_once(&once, lay_out_all);
+	return &layouts[id];
+}
+
+static bool is_name_start(const char *p)
+{
+	for (size_t i = 0; p[i]; i++) {
+		bool letter = (p[i] >= 'a' && p[i] <= 'z') || (p[i] >= 'A' && p[i] <= 'Z') ||
+		              p[i] == '_' || p[i] == ':';
+
+		if (!letter && (i == 0 || p[i] < '0' || p[i] > '9'))
+			return false;
+	}
+	return true;
+}
+
+int catalog_set_prefix(const char *prefix)
+{
+	if (strlen(prefix) > SERIES_PREFIX_BYTES_MAX || !is_name_start(prefix))
+		return -EINVAL;
+	(void)pthread_once(&once, lay_out_all);
+	for (enum series_id id = 0; id < SERIES_N; id++)
+		set_name(id, prefix);
+	return 0;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+/*
+ * Every file operation of the store goes through this table, so that a test can fail, tear or
+ * forget any
+ * one of them. Calls return 0 (or a descriptor, or a count) and never leave errno to the caller: a
+ * failure is a negative errno.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "userspace/base/buf.h"
+
+struct vfs {
+	int (*open)(const char *path, int flags, mode_t mode); /* O_CLOEXEC is added */
+	int (*close)(int fd);
+	int (*write)(int fd, const void *p, size_t bytes); /* all of it, at the end of the file */
+	int (*sync)(int fd);                               /* fdatasync */
+	int (*truncate)(int fd, uint64_t bytes);
+	int (*unlink)(const char *path);
+	int (*mkdir)(const char *path);    /* 0 when it is there already */
+	int (*sync_dir)(const char *path); /* makes creations and removals in it durable */
+	int (*read)(const char *path, struct buf *out, size_t max_bytes); /* the whole file */
+	int (*list)(const char *path, int (*each)(void *ctx, const char *name), void *ctx);
+};
+
+extern const struct vfs vfs_posix;
+
+/* The table in use. Tests replace it; NULL restores the real one. Not while a store is open. */
+const struct vfs *vfs(void);
+void vfs_set(const struct vfs *v);

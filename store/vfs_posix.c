@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "store/vfs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "userspace/base/err.h"
+#include "userspace/base/file.h"
+
+static int posix_open(const char *path, int flags, mode_t mode)
+{
+	int fd = open(path, flags | O_CLOEXEC, mode);
+
+	return fd < 0 ? neg_errno() : fd;
+}
+
+static int posix_close(int fd)
+{
+	return close(fd) < 0 ? neg_errno() : 0;
+}
+
+static int posix_sync(int fd)
+{
+	return fdatasync(fd) < 0 ? neg_errno() : 0;
+}
+
+static int posix_truncate(int fd, uint64_t bytes)
+{
+	return ftruncate(fd, (off_t)bytes) < 0 ? neg_errno() : 0;
+}
+
+static int posix_unlink(const char *path)
+{
+	return unlink(path) < 0 ? neg_errno() : 0;
+}
+
+static int posix_mkdir(const char *path)
+{
+	return file_mkdirs(path, 0750);
+}
+
+static int posix_sync_dir(const char *path)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 || fsync(fd) < 0 ? neg_errno() : 0;
+}
+
+static int posix_list(const char *path, int (*each)(void *ctx, const char *name), void *ctx)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	int r = 0;
+
+	if (!dir)
+		return neg_errno();
+	while (r == 0 && (entry = readdir(dir)) != NULL)
+		r = each(ctx, entry->d_name);
+	(void)closedir(dir);
+	return r;
+}
+
+const struct vfs vfs_posix = {
+	.open = posix_open,
+	.close = posix_close,
+	.write = file_write_fd,
+	.sync = posix_sync,
+	.truncate = posix_truncate,
+	.unlink = posix_unlink,
+	.mkdir = posix_mkdir,
+	.sync_dir = posix_sync_dir,
+	.read = file_read,
+	.list = posix_list,
+};
+
+static const struct vfs *current = &vfs_posix;
+
+const struct vfs *vfs(void)
+{
+	return current;
+}
+
+void vfs_set(const struct vfs *v)
+{
+	current = v ? v : &vfs_posix;
+}

@@ -456,18 +456,12 @@ static struct ast_rollup as_rollup(const struct ast *arg)
 	return arg->kind == AST_ROLLUP ? arg->rollup : (struct ast_rollup){ .expr = un.out };
 }
 
-static int eval_rollup(struct eval *ev, struct rollup_job *job, const struct ast *arg,
-                       const struct sink *to)
+static int eval_rollup(struct eval *ev, struct rollup_job *job, const struct ast_rollup *ru,
+                       const struct ast *arg, const struct sink *to)
 {
-	struct ast_rollup ru = as_rollup(arg);
 	struct grid g = job->conf.grid;
-	int r;
+	int r = ru->at ? rollup_at(ev, job, ru, arg, to->set) : rollup_offset(ev, job, ru, arg, to);
 
-	if (ru.at) {
-		r = rollup_at(ev, job, &ru, arg, to->set);
-	} else {
-		r = rollup_offset(ev, job, &ru, arg, to);
-	}
 	if (r == 0 && (job->conf.fn->flags & FN_ABSENT))
 		r = collapse_absent(ev, &g, arg, to->set);
 	return r;
@@ -512,18 +506,26 @@ static int eval_rollup_call(struct eval *ev, const struct grid *g, const struct 
                             const struct sink *to)
 {
 	uint32_t series = (uint32_t)fn_series_index(a->call.fn, a->call.n_args);
+	const struct ast *arg = a->call.args[series];
 	struct rollup_job job = job_new(ev, g, a->call.fn, a);
+	struct ast_rollup ru = as_rollup(arg);
 	int r = job_args(ev, &job, a, series);
 
-	return r < 0 ? r : eval_rollup(ev, &job, a->call.args[series], to);
+	return r < 0 ? r : eval_rollup(ev, &job, &ru, arg, to);
 }
 
 static int eval_default_rollup(struct eval *ev, const struct grid *g, const struct ast *a,
                                const struct sink *to)
 {
 	struct rollup_job job = job_new(ev, g, fn_default_rollup, a);
+	struct ast_rollup ru = as_rollup(a);
 
-	return eval_rollup(ev, &job, a, to);
+	/* Outside a rollup function m[w:s] is m[w]. */
+	if (ru.expr->kind == AST_SELECTOR) {
+		ru.step = STR_NULL;
+		ru.inherit_step = false;
+	}
+	return eval_rollup(ev, &job, &ru, a, to);
 }
 
 /* --- calls ---------------------------------------------------------------------------------- */

@@ -34,7 +34,10 @@ static uint32_t k_of(double k, size_t n)
 	return isnan(k) || k < 0 ? 0 : k >= (double)n ? (uint32_t)n : (uint32_t)k;
 }
 
-/* Clears the values of all but the k best of the group at each point. */
+/*
+ * Clears the values of all but the k best of the group at each point. Afterwards @order holds the
+ * order at the last point, worst first, as it was before values were cleared there.
+ */
 static void keep_best(struct fn_args *a, struct aggr_group *gr, const double *ks, int sign,
                       struct ranked *order)
 {
@@ -49,34 +52,11 @@ static void keep_best(struct fn_args *a, struct aggr_group *gr, const double *ks
 	}
 }
 
-/* The best last value comes first; series without one come in the order of their last point. */
-struct last_order {
-	uint32_t n_points;
-	int sign;
-};
-
-static int best_last_cmp(const void *a, const void *b, void *ctx)
+static int put_best_first(struct fn_args *a, const struct ranked *order, size_t n,
+                          struct series_set *ret)
 {
-	const struct series *x = a, *y = b;
-	const struct last_order *o = ctx;
-
-	for (uint32_t k = o->n_points; k > 0; k--) {
-		double v = x->values[k - 1] * o->sign, w = y->values[k - 1] * o->sign;
-
-		if (isnan(v) && isnan(w))
-			continue;
-		if (isnan(v) || isnan(w))
-			return isnan(v) ? 1 : -1;
-		if (v != w)
-			return v > w ? -1 : 1;
-	}
-	return mname_cmp(&x->mn, &y->mn);
-}
-
-static int put_group(struct fn_args *a, const struct series_set *set, struct series_set *ret)
-{
-	for (size_t i = 0; i < set->n; i++) {
-		if (set_add(a->ev->arena, ret, set->v[i]) < 0)
+	for (size_t i = n; i > 0; i--) {
+		if (set_add(a->ev->arena, ret, *order[i - 1].s) < 0)
 			return eval_no_memory(a->ev);
 	}
 	return eval_tick(a->ev);
@@ -84,10 +64,9 @@ static int put_group(struct fn_args *a, const struct series_set *set, struct ser
 
 static int best_by_point(struct fn_args *a, int sign, struct series_set *ret)
 {
-	struct last_order lo = { a->g->n, sign };
 	struct aggr_group *groups;
 	const double *ks;
-	uint32_t n;
+	uint32_t n = 0;
 	int r = args_scalar(a, 0, &ks);
 
 	if (r == 0)
@@ -98,11 +77,8 @@ static int best_by_point(struct fn_args *a, int sign, struct series_set *ret)
 		if (!order)
 			return eval_no_memory(a->ev);
 		keep_best(a, &groups[i], ks, sign, order);
-		set_drop_empty(&groups[i].in, a->g->n);
-		r = put_group(a, &groups[i].in, ret);
+		r = put_best_first(a, order, groups[i].in.n, ret);
 	}
-	if (r == 0 && ret->n > 1)
-		qsort_r(ret->v, ret->n, sizeof(*ret->v), best_last_cmp, &lo);
 	return r;
 }
 

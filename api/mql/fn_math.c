@@ -19,7 +19,7 @@ static double rad(double v)
 
 static double sgn(double v)
 {
-	return v < 0 ? -1 : v > 0 ? 1 : isnan(v) ? v : 0;
+	return v < 0 ? -1 : v > 0 ? 1 : 0; /* 0 for NaN too: VictoriaMetrics fills gaps so */
 }
 
 /* Applies @f with scalar arguments 1 and 2 of the point (NaN when not given). */

@@ -66,8 +66,6 @@ static bool starts_at_zero(const struct rollup_window *w)
 		d = w->values[1] - w->values[0];
 	else if (!isnan(w->real_next_value))
 		d = w->real_next_value - w->values[0];
-	if (d == 0)
-		d = 10;
 	return fabs(w->values[0]) < 10 * (fabs(d) + 1);
 }
 
@@ -89,7 +87,7 @@ static double increase_pure(const struct rollup_window *w)
 	double prev = has_prev(w) ? w->prev_value : w->real_prev_value;
 
 	if (w->n == 0)
-		return isnan(prev) ? (double)NAN : 0;
+		return has_prev(w) ? 0 : (double)NAN;
 	return last(w) - (isnan(prev) ? 0 : prev);
 }
 

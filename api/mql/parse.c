@@ -4,8 +4,8 @@
  * hung into the right edge of the tree so far, at the place its precedence asks for, which also
  * gives unary minus ("0 - x") the meaning it has in PromQL: -2^2 is -(2^2).
  *
- * Depth: parse_expr() counts its nesting, and every tree carries an upper bound of its height;
- * both stop at AST_HEIGHT_MAX.
+ * Depth: parse_expr() counts its nesting up to NESTING_MAX, and every tree carries an upper bound
+ * of its height, which stops at AST_HEIGHT_MAX.
  */
 #include "api/mql/parse.h"
 
@@ -21,7 +21,8 @@
 #include "userspace/base/num.h"
 #include "userspace/base/util.h"
 
-#define NESTING_MAX         100u
+/* Canonical text has parentheses where the tree has levels; it must parse again. */
+#define NESTING_MAX         (2 * AST_HEIGHT_MAX + 8)
 #define LIST_MAX            1000u /* arguments, labels, matchers */
 #define REGEX_MEM_BYTES_MAX ((size_t)8 << 20)
 
@@ -449,7 +450,7 @@ static int parse_match_sets(struct parser *p, struct match_list **ret, uint32_t 
 	}
 	*ret = lists;
 	*ret_n = n;
-	return r < 0 ? r : share_name(p, lists, n);
+	return r;
 }
 
 static int selector_fill(struct parser *p, struct ast *a, struct str name, struct match_list *lists,
@@ -487,6 +488,8 @@ static int parse_selector(struct parser *p, struct ast **ret)
 		r = parse_name(p, &name);
 	if (r == 0 && take_punct(p, "{"))
 		r = parse_match_sets(p, &lists, &n);
+	if (r == 0 && name.len == 0)
+		r = share_name(p, lists, n);
 	return r < 0 ? r : selector_fill(p, *ret, name, lists, n);
 }
 

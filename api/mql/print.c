@@ -206,7 +206,7 @@ static void print_call(const struct ast_call *c, struct buf *out)
 static void print_modifiers(const struct ast_binop *b, struct buf *out)
 {
 	if (b->is_bool)
-		buf_puts(out, " bool");
+		buf_puts(out, "bool");
 	if (b->match != AST_MATCH_ALL) {
 		buf_puts(out, b->match == AST_MATCH_ON ? " on" : " ignoring");
 		print_names(&b->labels, false, out);

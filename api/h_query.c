@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* /api/v1/query and /api/v1/query_range: arguments into a plan, the answer as a stream of JSON. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "api/filters.h"
+#include "api/handlers.h"
+#include "api/json_out.h"
+#include "api/region.h"
+#include "api/reply.h"
+#include "userspace/base/alloc.h"
+#include "userspace/base/clock.h"
+#include "userspace/base/metrics.h"
+#include "userspace/base/util.h"
+
+#define DEFAULT_STEP_MS   (5 * 60 * 1000ll)
+#define ROUND_DIGITS_MAX  100
+#define FIRST_PIECE_BYTES ((size_t)256 << 10) /* a smaller answer is sent in one piece */
+
+static struct metric series_read =
+	METRIC_COUNTER("periscope_region_query_series_read_total", "", "Series read by queries.");
+METRIC_REGISTER(series_read);
+static struct metric samples_read =
+	METRIC_COUNTER("periscope_region_query_samples_read_total", "", "Samples read by queries.");
+METRIC_REGISTER(samples_read);
+
+/* What the arguments became; @limits and @filters are what @q points into. */
+struct plan {
+	struct mql_query q;
+	struct mql_limits limits;
+	struct filters filters;
+	struct region_conf conf;
+};
+
+static void set_limits(struct plan *plan)
+{
+	const struct region_conf *c = &plan->conf;
+
+	plan->limits = (struct mql_limits){
+		.text_bytes_max = c->query_text_bytes_max,
+		.points_max = (uint64_t)c->query_points_max,
+		.subquery_points_max = (uint64_t)c->query_subquery_points_max,
+		.series_max = (uint64_t)c->query_series_max,
+		.samples_max = (uint64_t)c->query_samples_max,
+		.memory_bytes_max = c->query_memory_bytes_max,
+	};
+	plan->q.limits = &plan->limits;
+}
+
+/* The timeout can only be lowered. */
+static int set_deadline(struct plan *plan, const struct params *p, struct err *e)
+{
+	int64_t max_ms = plan->conf.query_timeout_ms, ms;
+	int r = params_duration_ms(p, "timeout", max_ms, &ms, e);
+
+	plan->q.deadline_mono_ns = clock_mono_ns() + (uint64_t)MIN(ms, max_ms) * 1000000;
+	return r;
+}
+
+static int set_rounding(struct plan *plan, const struct params *p, struct err *e)
+{
+	int64_t digits;
+	int r = params_int(p, "round_digits", ROUND_DIGITS_MAX, &digits, e);
+
+	plan->q.round_digits = digits >= 0 && digits < ROUND_DIGITS_MAX ? (int)digits : -1;
+	return r;
+}
+
+/* latency_offset may be 0, which no other duration may. */
+static int set_latency(struct plan *plan, const struct params *p, struct err *e)
+{
+	struct str text = params_get(p, "latency_offset");
+
+	plan->q.latency_offset_ms = 0;
+	if (str_eqc(text, "0") || str_eqc(text, "0s") || str_eqc(text, "0ms"))
+		return 0;
+	return params_duration_ms(p, "latency_offset", plan->conf.latency_offset_ms,
+	                          &plan->q.latency_offset_ms, e);
+}
+
+static int set_common(struct plan *plan, struct region *region, struct request *req, struct err *e)
+{
+	const struct params *p = &req->params;
+	struct mql_query *q = &plan->q;
+	int r;
+
+	q->text = params_get(p, "query");
+	if (q->text.len == 0)
+		return err_set(e, -EINVAL, "argument query is missing");
+	q->org = region_org(region, req->org);
+	q->now_ms = clock_unix_ms();
+	set_limits(plan);
+	r = set_deadline(plan, p, e);
+	if (r == 0)
+		r = params_duration_ms(p, "max_lookback", 0, &q->lookback_ms, e);
+	if (r == 0)
+		r = set_latency(plan, p, e);
+	if (r == 0)
+		r = set_rounding(plan, p, e);
+	if (r == 0)
+		r = params_bool(p, "nocache", &q->nocache, e);
+	if (r == 0)
+		r = filters_parse(p, &req->arena, &plan->filters, e);
+	q->enforced = plan->filters.enforced;
+	q->extra = plan->filters.sets;
+	q->n_extra = plan->filters.n_sets;
+	return r;
+}
+
+/* Missing times are now, down to the second: a reload within it asks for the same points. */
+static int64_t whole_second(int64_t ms)
+{
+	return ms - ms % 1000;
+}
+
+static int set_instant(struct plan *plan, const struct params *p, struct err *e)
+{
+	struct mql_query *q = &plan->q;
+	int r = params_time_ms(p, "time", q->now_ms, whole_second(q->now_ms), &q->start_ms, e);
+
+	q->instant = true;
+	q->end_ms = q->start_ms;
+	return r < 0 ? r : params_duration_ms(p, "step", 0, &q->step_ms, e);
+}
+
+static int set_range(struct plan *plan, const struct params *p, struct err *e)
+{
+	struct mql_query *q = &plan->q;
+	int64_t now_ms = whole_second(q->now_ms);
+	int r = params_time_ms(p, "start", q->now_ms, now_ms - DEFAULT_STEP_MS, &q->start_ms, e);
+
+	if (r == 0)
+		r = params_time_ms(p, "end", q->now_ms, now_ms, &q->end_ms, e);
+	return r < 0 ? r : params_duration_ms(p, "step", DEFAULT_STEP_MS, &q->step_ms, e);
+}
+
+/* --- the answer ------------------------------------------------------------------------------- */
+
+struct answer {
+	struct json_result writer;
+	struct mql_result result;
+};
+
+static int answer_next(void *ctx, struct buf *out, size_t want)
+{
+	struct answer *a = ctx;
+
+	return json_result_next(&a->writer, out, want);
+}
+
+static void answer_free(void *ctx)
+{
+	struct answer *a = ctx;
+
+	mql_result_done(&a->result);
+	free(a);
+}
+
+/* Takes over *@result. */
+static int reply_result(struct response *resp, struct mql_result *result, uint64_t took_ms)
+{
+	struct answer *a = mem_zalloc(1, sizeof(*a));
+	int r;
+
+	if (!a) {
+		mql_result_done(result);
+		return reply_error(resp, REPLY_UNAVAILABLE, "out of memory");
+	}
+	a->result = *result;
+	a->writer = (struct json_result){ .result = &a->result, .took_ms = took_ms };
+	resp->stream = (struct http_stream){ answer_next, answer_free, a };
+	r = answer_next(a, &resp->body, FIRST_PIECE_BYTES);
+	if (r < 0)
+		return reply_error(resp, REPLY_UNAVAILABLE, "out of memory");
+	if (r == 1) { /* that was all: no stream */
+		answer_free(a);
+		resp->stream = (struct http_stream){ 0 };
+	}
+	return reply_json(resp);
+}
+
+static int run(struct region *region, const struct plan *plan, struct response *resp)
+{
+	uint64_t start_ns = clock_mono_ns();
+	struct mql_result result;
+	struct err e = ERR_INIT;
+	int r = mql_eval(region->store, &plan->q, &result, &e);
+
+	if (r < 0)
+		return reply_engine_error(resp, r, &e);
+	metric_add(&series_read, (int64_t)result.series_fetched);
+	metric_add(&samples_read, (int64_t)result.samples_read);
+	return reply_result(resp, &result, (clock_mono_ns() - start_ns) / 1000000);
+}
+
+typedef int (*set_times_f)(struct plan *plan, const struct params *p, struct err *e);
+
+static int answer_query(struct region *region, struct request *req, struct response *resp,
+                        set_times_f set_times)
+{
+	struct plan plan = { 0 };
+	struct err e = ERR_INIT;
+	int r;
+
+	region_settings(region, &plan.conf);
+	if (req->queued_mono_ns > 0 && clock_mono_ns() - req->queued_mono_ns >
+	                                       (uint64_t)plan.conf.query_wait_timeout_ms * 1000000)
+		return reply_error(resp, REPLY_TOO_MANY, "too many queries run at the same time");
+	r = set_common(&plan, region, req, &e);
+	if (r == 0)
+		r = set_times(&plan, &req->params, &e);
+	if (r == -EINVAL)
+		return reply_error(resp, REPLY_BAD_DATA, "%s", e.msg);
+	return r < 0 ? reply_engine_error(resp, r, &e) : run(region, &plan, resp);
+}
+
+int h_query(struct region *region, struct request *req, struct response *resp)
+{
+	return answer_query(region, req, resp, set_instant);
+}
+
+int h_query_range(struct region *region, struct request *req, struct response *resp)
+{
+	return answer_query(region, req, resp, set_range);
+}

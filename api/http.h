@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+/*
+ * The HTTP server, and the request and response that handlers see. Nobody but http.c knows the
+ * library behind it, so a test makes a request in memory and calls the same handlers.
+ *
+ * Life of a request
+ *   begin()  on a network thread, when the headers are there: picks the lane and the limit of the
+ *            body, or answers at once.
+ *   body     is collected into a buffer with that limit.
+ *   serve()  on a worker thread of the lane (LANE_NOW: on the network thread, so it must not
+ *            wait). The connection is suspended meanwhile and costs no thread.
+ *   send     the body from memory, or piece by piece from the response's stream.
+ *   done()   once, whatever happened.
+ *
+ * Limits   Connections in all and by address, headers, body of one request, bodies of all
+ *          requests, requests waiting in a lane. Each refusal is answered (413, 429, 503) and
+ *          counted.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "api/params.h"
+#include "userspace/base/arena.h"
+#include "userspace/base/buf.h"
+#include "userspace/base/err.h"
+
+enum http_method { /* bits, so that a route lists several */
+	HTTP_GET = 1,
+	HTTP_HEAD = 2,
+	HTTP_POST = 4,
+	HTTP_OTHER = 8
+};
+
+enum lane {
+	LANE_NOW,   /* answered on the network thread */
+	LANE_QUERY, /* reads */
+	LANE_WRITE, /* ingestion: waits for the disk */
+	LANE_N,
+};
+
+struct route;
+
+struct request {
+	enum http_method method;
+	struct str path;  /* before the '?', as sent */
+	struct str query; /* behind it */
+	struct str content_type, content_encoding, rw_version;
+	struct buf body;
+	struct arena arena;      /* for whatever lives as long as the request */
+	uint64_t start_mono_ns;  /* the request line was there */
+	uint64_t queued_mono_ns; /* the whole body was there; 0 in LANE_NOW */
+
+	/* Filled by begin(). */
+	const struct route *route; /* NULL when the path is unknown */
+	enum lane lane;
+	size_t body_bytes_max;
+	struct str org;      /* of the path; empty on the root path */
+	struct str path_arg; /* what the route's wildcard stands for */
+	struct params params;
+};
+
+/* A body that is made while it is sent. */
+struct http_stream {
+	/* Appends about @want bytes or a little more; 0 more to come, 1 that was all, < 0 error. */
+	int (*next)(void *ctx, struct buf *out, size_t want);
+	void (*free)(void *ctx);
+	void *ctx; /* NULL = no stream */
+};
+
+struct response {
+	int status;
+	const char *content_type; /* NULL = none */
+	struct buf body;          /* what is there already; the stream continues it */
+	struct http_stream stream;
+	unsigned retry_after_s; /* 0 = no such header */
+	const char *allow;      /* of a 405; NULL = no such header */
+};
+
+void request_done(struct request *req);
+void response_done(struct response *resp);
+
+struct http_ops {
+	/* Returns 0 to go on, or the status of @resp, which is then the answer. */
+	int (*begin)(void *ctx, struct request *req, struct response *resp);
+	int (*serve)(void *ctx, struct request *req, struct response *resp);
+	void (*done)(void *ctx, const struct request *req, const struct response *resp);
+	/* Fills @resp for a refusal of the server itself; returns the status. */
+	int (*refuse)(void *ctx, int status, const char *why, struct response *resp);
+	void *ctx;
+};
+
+struct http_conf {
+	unsigned threads;           /* of the network */
+	unsigned workers[LANE_N];   /* LANE_NOW: ignored */
+	size_t waiting_max[LANE_N]; /* requests queued in a lane */
+	unsigned connections_max, connections_per_address_max;
+	size_t header_bytes_max;
+	uint64_t bodies_bytes_max; /* of all requests together */
+	uint64_t idle_timeout_ms;  /* of a connection */
+	uint64_t body_timeout_ms;  /* to receive one whole request */
+	size_t request_memory_max; /* arena of a request */
+};
+
+struct http_stats {
+	uint64_t connections, in_flight, waiting[LANE_N], body_bytes;
+	uint64_t received_bytes, sent_bytes;
+	uint64_t refused_busy, refused_large, refused_slow;
+};
+
+struct http;
+
+/*
+ * http_start() - serves on the listening socket @fd, which it takes over on success.
+ * -EINVAL, -ENOMEM, -EIO with @e.
+ */
+int http_start(struct http **ret, int fd, const struct http_conf *conf, const struct http_ops *ops,
+               struct err *e);
+
+/*
+ * http_stop() - accepts nothing more, answers what came in (new requests on old connections get
+ * 503), for at most @grace_ms, then closes everything and frees @h.
+ */
+void http_stop(struct http *h, uint64_t grace_ms);
+void http_get_stats(struct http *h, struct http_stats *ret);

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+/*
+ * JSON written piece by piece into a growing buffer: no tree is built. Text is always valid UTF-8
+ * in the answer: a byte that is not becomes U+FFFD, so that one bad label cannot break a client's
+ * parser.
+ */
+
+#include <stdint.h>
+
+#include "api/mql/mql.h"
+#include "userspace/base/buf.h"
+#include "userspace/base/sample.h"
+
+void json_put_str(struct buf *b, struct str s); /* with its quotes */
+void json_put_ts(struct buf *b, int64_t ts_ms); /* seconds, up to 3 decimals */
+void json_put_value(struct buf *b, double v);   /* "1.5", "NaN", "+Inf": a string */
+void json_put_labels(struct buf *b, const struct label *labels, uint32_t n); /* {"a":"b"} */
+
+/*
+ * Writer of a query's answer in the Prometheus form, resumable at any series and any point, so
+ * that a big one is never in memory as text. Zeroed = at the start.
+ */
+struct json_result {
+	const struct mql_result *result;
+	uint64_t took_ms;
+	size_t i;   /* series */
+	uint32_t j; /* point in it */
+	enum {
+		JSON_AT_HEAD,
+		JSON_AT_SERIES,
+		JSON_AT_POINT,
+		JSON_AT_TAIL,
+		JSON_AT_END
+	} at;
+};
+
+/* Appends about @want bytes: 0 when there is more, 1 when that was all, -ENOMEM. */
+int json_result_next(struct json_result *w, struct buf *out, size_t want);

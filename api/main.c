@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* periscope-region: options, settings, and the life of one region. */
+#include <stdio.h>
+#include <string.h>
+
+#include "api/listen.h"
+#include "api/region.h"
+#include "userspace/base/file.h"
+#include "userspace/base/log.h"
+#include "userspace/base/opt.h"
+#include "userspace/base/util.h"
+
+#define CONF_PATH "/etc/periscope/region.yml"
+
+struct options {
+	bool dev, check_config, print_config, help, version;
+	const char *config, *listen, *data, *retention, *latency_offset, *log_level, *port_file;
+};
+
+#define ROW(n, arg, type, field, help)                                    \
+	{                                                                 \
+		n, arg, OPT_##type, offsetof(struct options, field), help \
+	}
+static const struct opt_row rows[] = {
+	ROW("config", "FILE", STRING, config, "settings; default " CONF_PATH),
+	ROW("dev", NULL, FLAG, dev, "one organisation, dev; no settings file"),
+	ROW("listen", "HOST:PORT", STRING, listen, "where to serve; port 0 picks a free one"),
+	ROW("data", "DIR", STRING, data, "folder of the store"),
+	ROW("retention", "TIME", STRING, retention, "how long samples are kept, like 30d"),
+	ROW("latency-offset", "TIME", STRING, latency_offset, "how far instant queries look back"),
+	ROW("log-level", "LEVEL", STRING, log_level, "error, warn, info or debug"),
+	ROW("port-file", "FILE", STRING, port_file, "write host:port there once serving"),
+	ROW("check-config", NULL, FLAG, check_config, "check the settings and exit"),
+	ROW("print-config", NULL, FLAG, print_config, "print the settings in effect and exit"),
+	ROW("help", NULL, FLAG, help, "print this and exit"),
+	ROW("version", NULL, FLAG, version, "print the version and exit"),
+};
+#undef ROW
+
+static int complain(int code, const struct err *e)
+{
+	(void)fprintf(stderr, "periscope-region: %s\n", e->msg[0] ? e->msg : "failed");
+	return code;
+}
+
+static void print(struct buf *b)
+{
+	(void)fwrite(b->p, 1, b->len, stdout);
+	buf_done(b);
+}
+
+static int load_conf(const struct options *o, struct region_conf *conf, struct err *e)
+{
+	const struct {
+		const char *key, *text;
+	} overrides[] = {
+		{ "listen", o->listen },       { "data", o->data },
+		{ "retention", o->retention }, { "query.latency_offset", o->latency_offset },
+		{ "log.level", o->log_level },
+	};
+	int r = conf_init(&region_conf_schema, conf);
+
+	if (r == 0)
+		r = o->dev ? region_conf_dev(conf)
+		           : conf_load(&region_conf_schema, o->config ? o->config : CONF_PATH, conf,
+		                       e);
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(overrides); i++)
+		r = region_conf_override(conf, overrides[i].key, overrides[i].text, e);
+	return r == 0 ? region_conf_check(conf, e) : r;
+}
+
+static int write_port_file(const char *path, const char *address, struct err *e)
+{
+	int r = path ? file_replace(path, address, strlen(address), 0644) : 0;
+
+	return r < 0 ? err_set(e, r, "%s: %s", path, strerror(-r)) : 0;
+}
+
+static int serve(const struct options *o, struct region_conf *conf, struct err *e)
+{
+	const char *path = o->dev ? NULL : o->config ? o->config : CONF_PATH;
+	struct region *region = NULL;
+	char address[LISTEN_TEXT_MAX];
+
+	region_block_signals();
+	log_set_level((enum log_level)conf->log_level);
+	int r = region_open(&region, conf, path, e);
+
+	if (r == 0)
+		r = region_listen(region, address, e);
+	if (r == 0)
+		r = write_port_file(o->port_file, address, e);
+	if (r == 0) {
+		log_info("serving", STRV("address", address), STRV("version", PERISCOPE_VERSION));
+		region_run(region);
+	}
+	region_close(region);
+	return r < 0 ? complain(EXIT_RUNTIME, e) : EXIT_DONE;
+}
+
+static int with_conf(const struct options *o, struct region_conf *conf, struct err *e)
+{
+	struct buf out = BUF_INIT;
+
+	if (load_conf(o, conf, e) < 0)
+		return complain(EXIT_CONFIG, e);
+	if (o->print_config) {
+		conf_print(&region_conf_schema, conf, &out);
+		print(&out);
+		return EXIT_DONE;
+	}
+	if (o->check_config) {
+		(void)puts("the settings are valid");
+		return EXIT_DONE;
+	}
+	return serve(o, conf, e);
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = { 0 };
+	struct region_conf conf = { 0 };
+	struct buf out = BUF_INIT;
+	struct err e = ERR_INIT;
+
+	if (opt_parse(rows, ARRAY_SIZE(rows), argc, argv, &o, &e) < 0)
+		return complain(EXIT_USAGE, &e);
+	if (o.help) {
+		opt_help("periscope-region", "Stores the metrics of a region and answers queries.",
+		         rows, ARRAY_SIZE(rows), &out);
+		print(&out);
+		return EXIT_DONE;
+	}
+	if (o.version) {
+		(void)puts("periscope-region " PERISCOPE_VERSION);
+		return EXIT_DONE;
+	}
+	if (o.dev && (o.config || !o.data)) {
+		(void)err_set(&e, -EINVAL,
+		              o.config ? "--dev and --config exclude each other"
+		                       : "--dev needs --data DIR");
+		return complain(EXIT_USAGE, &e);
+	}
+	int code = with_conf(&o, &conf, &e);
+
+	conf_done(&region_conf_schema, &conf);
+	return code;
+}

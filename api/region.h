@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+/*
+ * One region: a store, its settings and the server in front of it.
+ *
+ *	region_open     the store is opened and replayed
+ *	region_listen   requests are served from here on
+ *	region_run      signals, until one asks to stop
+ *	region_close    running requests end, the store is synced and closed
+ *
+ * Settings  A request takes a copy at its start (region_settings), so SIGHUP changes nothing under
+ *           its feet. The strings in the copy are not reloadable and live as long as the region.
+ * Threads   open, listen, run and close: the main thread. The rest: any.
+ */
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "api/http.h"
+#include "api/region_conf.h"
+#include "store/store.h"
+
+struct region {
+	struct store *store;
+	struct http *http;
+	pthread_mutex_t lock;    /* of conf */
+	struct region_conf conf; /* owned */
+	const char *conf_path;   /* SIGHUP reads it again; NULL = there is no file */
+	_Atomic bool stopping;
+};
+
+/* Takes over what @conf holds, also on failure. Errors of store_open(), with @e. */
+int region_open(struct region **ret, struct region_conf *conf, const char *conf_path,
+                struct err *e);
+
+/* @ret_address gets "host:port" (LISTEN_TEXT_MAX bytes). */
+int region_listen(struct region *region, char *ret_address, struct err *e);
+void region_run(struct region *region);
+void region_close(struct region *region); /* NULL is fine */
+
+void region_settings(struct region *region, struct region_conf *ret);
+
+/* Is @org served? The empty one stands for the root path, and that is. */
+bool region_takes_org(const struct region *region, struct str org);
+
+/* The organisation of a request that asks for @org; empty = the first one. */
+struct str region_org(const struct region *region, struct str org);
+
+/* Index of @org in the settings, or -ENOENT. */
+int region_org_index(const struct region *region, struct str org);
+
+/* The signals that region_run() waits for; block them before any thread is started. */
+void region_block_signals(void);

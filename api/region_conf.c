@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "api/region_conf.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/listen.h"
+#include "store/store.h"
+#include "userspace/base/alloc.h"
+#include "userspace/base/log.h"
+#include "userspace/base/num.h"
+#include "userspace/base/util.h"
+
+static const char *const wal_sync_names[] = {
+	[STORE_SYNC_ALWAYS] = "always", [STORE_SYNC_INTERVAL] = "interval", NULL
+};
+static const char *const log_level_names[] = { [LOG_ERROR_LEVEL] = "error",
+	                                       [LOG_WARN_LEVEL] = "warn",
+	                                       [LOG_INFO_LEVEL] = "info",
+	                                       [LOG_DEBUG_LEVEL] = "debug",
+	                                       NULL };
+
+#define ROW(k, t, field, dflt, lo, hi, nam, reload, text) \
+	{ .key = (k),                                     \
+	  .type = CONF_##t,                               \
+	  .offset = offsetof(struct region_conf, field),  \
+	  .default_text = (dflt),                         \
+	  .min = (lo),                                    \
+	  .max = (hi),                                    \
+	  .names = (nam),                                 \
+	  .reloadable = (reload),                         \
+	  .sentence = (text) },
+static const struct conf_row rows[] = {
+#include "api/region_conf.def"
+};
+#undef ROW
+
+const struct conf_schema region_conf_schema = {
+	.rows = rows,
+	.n = ARRAY_SIZE(rows),
+	.struct_bytes = sizeof(struct region_conf),
+	.key_offset = -1,
+};
+
+int region_conf_check(const struct region_conf *conf, struct err *e)
+{
+	const struct conf_strings *orgs = &conf->organisations;
+	struct listen_address address;
+
+	if (listen_parse(str_from(conf->listen), &address, e) < 0)
+		return -EINVAL;
+	if (!listen_is_loopback(&address))
+		return err_set(
+			e, -EINVAL,
+			"listen: %.80s can be reached from outside; without tokens only loopback"
+			" addresses like 127.0.0.1:8428 are served",
+			conf->listen);
+	if (orgs->n == 0)
+		return err_set(e, -EINVAL, "organisations: at least one must be named");
+	for (size_t i = 0; i < orgs->n; i++) {
+		if (!store_org_is_valid(str_from(orgs->v[i])))
+			return err_set(
+				e, -EINVAL,
+				"organisations: \"%.80s\" is not a slug of a-z, 0-9, _ and -",
+				orgs->v[i]);
+		for (size_t k = 0; k < i; k++) {
+			if (strcmp(orgs->v[i], orgs->v[k]) == 0)
+				return err_set(e, -EINVAL, "organisations: %s is named twice",
+				               orgs->v[i]);
+		}
+	}
+	return 0;
+}
+
+/* --- settings from the command line ----------------------------------------------------------- */
+
+static const struct conf_row *row_of(const char *key)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (strcmp(rows[i].key, key) == 0)
+			return &rows[i];
+	}
+	return NULL;
+}
+
+static int set_string(char **field, const char *text)
+{
+	char *copy = mem_strndup(text, strlen(text));
+
+	if (!copy)
+		return -ENOMEM;
+	free(*field);
+	*field = copy;
+	return 0;
+}
+
+static int set_duration(const struct conf_row *row, int64_t *field, const char *text)
+{
+	int64_t ms;
+
+	if (num_parse_duration_ms(str_from(text), &ms) < 0 || (double)ms < row->min ||
+	    (double)ms > row->max)
+		return -EINVAL;
+	*field = ms;
+	return 0;
+}
+
+static int set_enum(const struct conf_row *row, int *field, const char *text)
+{
+	for (int i = 0; row->names[i]; i++) {
+		if (strcmp(row->names[i], text) == 0) {
+			*field = i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+int region_conf_override(struct region_conf *conf, const char *key, const char *text, struct err *e)
+{
+	const struct conf_row *row = row_of(key);
+	void *field;
+	int r = -EINVAL;
+
+	if (!text)
+		return 0;
+	if (!row)
+		return err_set(e, -EINVAL, "there is no setting %s", key);
+	field = (char *)conf + row->offset;
+	if (row->type == CONF_STRING)
+		r = set_string(field, text);
+	else if (row->type == CONF_DURATION)
+		r = set_duration(row, field, text);
+	else if (row->type == CONF_ENUM)
+		r = set_enum(row, field, text);
+	return r < 0 ? err_set(e, r, "\"%.80s\" is not a valid value of %s", text, key) : 0;
+}
+
+int region_conf_dev(struct region_conf *conf)
+{
+	struct conf_strings *orgs = &conf->organisations;
+	char **v = mem_zalloc(1, sizeof(*v));
+
+	if (!v || set_string(&v[0], REGION_DEV_ORG) < 0) {
+		free(v);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < orgs->n; i++)
+		free(orgs->v[i]);
+	free(orgs->v);
+	*orgs = (struct conf_strings){ v, 1 };
+	return 0;
+}
+
+static size_t scalar_bytes(enum conf_type type)
+{
+	switch (type) {
+	case CONF_BOOL:
+		return sizeof(bool);
+	case CONF_ENUM:
+		return sizeof(int);
+	case CONF_INT:
+	case CONF_DURATION:
+	case CONF_SIZE:
+	case CONF_DOUBLE:
+		return sizeof(int64_t);
+	case CONF_STRING:
+	case CONF_STRINGS:
+	case CONF_STRUCTS:
+		break; /* owned: none of them is reloadable */
+	}
+	return 0;
+}
+
+void region_conf_apply(struct region_conf *live, const struct region_conf *fresh)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (rows[i].reloadable)
+			memcpy((char *)live + rows[i].offset, (const char *)fresh + rows[i].offset,
+			       scalar_bytes(rows[i].type));
+	}
+}

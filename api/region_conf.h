@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+/* The settings of periscope-region; region_conf.def says what each means. */
+
+#include "userspace/base/conf.h"
+
+struct region_conf {
+	char *listen, *data;
+	struct conf_strings organisations;
+	int64_t retention_ms;
+	int wal_sync; /* enum store_wal_sync */
+	int64_t wal_sync_interval_ms;
+	uint64_t memory_max_bytes;
+	int log_level; /* enum log_level */
+
+	int64_t http_threads, connections_max, connections_per_address_max;
+	uint64_t header_bytes_max, body_bytes_max, bodies_bytes_max;
+	int64_t idle_timeout_ms, body_timeout_ms, stop_timeout_ms;
+
+	int64_t query_workers, query_waiting_max, query_wait_timeout_ms;
+	int64_t query_timeout_ms, latency_offset_ms;
+	uint64_t query_text_bytes_max;
+	int64_t query_points_max, query_subquery_points_max, query_series_max, query_samples_max;
+	uint64_t query_memory_bytes_max;
+	int64_t labels_timeout_ms, labels_series_max, labels_answer_max;
+
+	int64_t ingest_workers, ingest_waiting_max;
+};
+
+extern const struct conf_schema region_conf_schema;
+
+#define REGION_DEV_ORG "dev"
+
+/* What the rows cannot say: valid and distinct organisations. -EINVAL with @e. */
+int region_conf_check(const struct region_conf *conf, struct err *e);
+
+/*
+ * Sets a string, duration or enumeration from the command line; a NULL @text changes nothing.
+ * -EINVAL with @e, -ENOMEM.
+ */
+int region_conf_override(struct region_conf *conf, const char *key, const char *text,
+                         struct err *e);
+
+/* The organisations become "dev" alone. 0 or -ENOMEM. */
+int region_conf_dev(struct region_conf *conf);
+
+/* Copies the reloadable settings; they are all plain numbers. */
+void region_conf_apply(struct region_conf *live, const struct region_conf *fresh);

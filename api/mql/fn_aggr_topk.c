@@ -92,12 +92,115 @@ static int bottomk(struct fn_args *a, struct series_set *ret)
 	return best_by_point(a, -1, ret);
 }
 
+/* --- whole series, by one number of each ------------------------------------------------------ */
+
+/* Largest, smallest, mean, median and last value; NaN for a series without any. */
+static double whole_max(double *v, uint32_t n)
+{
+	return quantile_inplace(1, v, n);
+}
+
+static double whole_min(double *v, uint32_t n)
+{
+	return quantile_inplace(0, v, n);
+}
+
+static double whole_median(double *v, uint32_t n)
+{
+	return quantile_inplace(0.5, v, n);
+}
+
+static double whole_avg(double *v, uint32_t n)
+{
+	double sum = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		sum += v[i];
+	return n > 0 ? sum / n : (double)NAN;
+}
+
+static double whole_last(double *v, uint32_t n)
+{
+	return n > 0 ? v[n - 1] : (double)NAN;
+}
+
+typedef double (*whole_f)(double *v, uint32_t n);
+
+static void rank_whole(struct fn_args *a, struct aggr_group *gr, whole_f f, int sign, double *copy,
+                       struct ranked *order)
+{
+	for (size_t i = 0; i < gr->in.n; i++) {
+		struct series *s = &gr->in.v[i];
+		uint32_t n = 0;
+
+		for (uint32_t k = 0; k < a->g->n; k++) {
+			if (!isnan(s->values[k]))
+				copy[n++] = s->values[k];
+		}
+		order[i] = (struct ranked){ f(copy, n) * sign, s };
+	}
+	qsort(order, gr->in.n, sizeof(*order), ranked_cmp);
+}
+
+static int best_whole(struct fn_args *a, whole_f f, int sign, struct series_set *ret)
+{
+	double *copy = values_new(a->ev->arena, a->g->n, 0);
+	struct aggr_group *groups;
+	const double *ks;
+	uint32_t n = 0;
+	int r = copy ? args_scalar(a, 0, &ks) : eval_no_memory(a->ev);
+
+	if (r == 0)
+		r = aggr_groups(a, 1, &groups, &n);
+	for (uint32_t i = 0; r == 0 && i < n; i++) {
+		size_t m = groups[i].in.n;
+		struct ranked *order = ARENA_ARRAY(a->ev->arena, struct ranked, m);
+
+		if (!order)
+			return eval_no_memory(a->ev);
+		rank_whole(a, &groups[i], f, sign, copy, order);
+		for (uint32_t k = 0; k < a->g->n; k++) {
+			for (size_t w = 0; w + k_of(ks[k], m) < m; w++)
+				order[w].s->values[k] = NAN;
+		}
+		r = put_best_first(a, order, m, ret);
+	}
+	return r;
+}
+
+#define WHOLE(word)                                                          \
+	static int topk_##word(struct fn_args *a, struct series_set *ret)    \
+	{                                                                    \
+		return best_whole(a, whole_##word, 1, ret);                  \
+	}                                                                    \
+	static int bottomk_##word(struct fn_args *a, struct series_set *ret) \
+	{                                                                    \
+		return best_whole(a, whole_##word, -1, ret);                 \
+	}
+WHOLE(max)
+WHOLE(min)
+WHOLE(avg)
+WHOLE(median)
+WHOLE(last)
+
+#define CHOICE(fname, text) FN_AGGR_ROW(fname, fname, 2, 2, 1, FN_SORTED | FN_KEEP_SERIES, text)
+
 static const struct fn rows[] = {
 	/* clang-format off */
 	FN_AGGR_ROW(topk, topk, 2, 2, 1, FN_SORTED | FN_KEEP_SERIES,
 		    "The k largest series, point by point."),
 	FN_AGGR_ROW(bottomk, bottomk, 2, 2, 1, FN_SORTED | FN_KEEP_SERIES,
 		    "The k smallest series, point by point."),
+	CHOICE(topk_max, "The k series with the largest maxima."),
+	CHOICE(topk_min, "The k series with the largest minima."),
+	CHOICE(topk_avg, "The k series with the largest means."),
+	CHOICE(topk_median, "The k series with the largest medians."),
+	CHOICE(topk_last, "The k series with the largest last values."),
+	CHOICE(bottomk_max, "The k series with the smallest maxima."),
+	CHOICE(bottomk_min, "The k series with the smallest minima."),
+	CHOICE(bottomk_avg, "The k series with the smallest means."),
+	CHOICE(bottomk_median, "The k series with the smallest medians."),
+	CHOICE(bottomk_last, "The k series with the smallest last values."),
 	/* clang-format on */
 };
 

@@ -56,6 +56,8 @@
 	X(fn_rollup_stats)   \
 	X(fn_rollup_cmp)     \
 	X(fn_math)           \
+	X(fn_range)          \
+	X(fn_running)        \
 	X(fn_time)           \
 	X(fn_misc)           \
 	X(fn_sort)           \

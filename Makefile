@@ -62,7 +62,7 @@ FUZZERS   := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(PROGRAMS) $(SKELS) ## Build the programs
+all: $(PROGRAMS) $(ARCHIVES) $(SKELS) ## Build the programs
 unit: $(UNIT)
 bpf-tests: $(BPF_TESTS)
 

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Source taps: what each VM received and sent, from the counters of its taps, seen in a mirror:
+ * what a
+ * tap transmits the guest receives. Bytes include the Ethernet header.
+ *
+ * Shape    one netlink socket for each network namespace that has VMs, closed with the last of
+ *          them (an
+ *          open socket would keep the namespace alive). Interfaces are found by name when a VM
+ *          comes and
+ *          again whenever an expected index is missing from a dump: a tap may be made again.
+ */
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "userspace/base/alloc.h"
+#include "userspace/base/err.h"
+#include "userspace/base/util.h"
+#include "userspace/host/batch.h"
+#include "userspace/host/rtnl_stats.h"
+#include "userspace/host/source.h"
+#include "userspace/host/vm.h"
+
+/* What the guest calls the column, and where the tap counts it. NO_FIELD is 0 by nature. */
+#define NO_FIELD SIZE_MAX
+#define FIELD(f) offsetof(struct rtnl_link_stats64, f)
+
+static const struct {
+	enum series_id id;
+	size_t offset, plus; /* the second is added, unless NO_FIELD */
+} columns[] = {
+	{ FLY_INSTANCE_NET_RECV_BYTES, FIELD(tx_bytes), NO_FIELD },
+	{ FLY_INSTANCE_NET_RECV_PACKETS, FIELD(tx_packets), NO_FIELD },
+	{ FLY_INSTANCE_NET_RECV_ERRS, FIELD(tx_errors), NO_FIELD },
+	{ FLY_INSTANCE_NET_RECV_DROP, FIELD(tx_dropped), NO_FIELD },
+	{ FLY_INSTANCE_NET_RECV_FIFO, FIELD(tx_fifo_errors), NO_FIELD },
+	{ FLY_INSTANCE_NET_RECV_FRAME, NO_FIELD, NO_FIELD },
+	{ FLY_INSTANCE_NET_RECV_COMPRESSED, FIELD(tx_compressed), NO_FIELD },
+	{ FLY_INSTANCE_NET_RECV_MULTICAST, NO_FIELD, NO_FIELD },
+	{ FLY_INSTANCE_NET_SENT_BYTES, FIELD(rx_bytes), NO_FIELD },
+	{ FLY_INSTANCE_NET_SENT_PACKETS, FIELD(rx_packets), NO_FIELD },
+	{ FLY_INSTANCE_NET_SENT_ERRS, FIELD(rx_errors), NO_FIELD },
+	{ FLY_INSTANCE_NET_SENT_DROP, FIELD(rx_dropped), FIELD(rx_missed_errors) },
+	{ FLY_INSTANCE_NET_SENT_FIFO, FIELD(rx_fifo_errors), NO_FIELD },
+	{ FLY_INSTANCE_NET_SENT_COLLS, FIELD(collisions), NO_FIELD },
+	{ FLY_INSTANCE_NET_SENT_CARRIER, NO_FIELD, NO_FIELD },
+	{ FLY_INSTANCE_NET_SENT_COMPRESSED, FIELD(rx_compressed), NO_FIELD },
+};
+
+struct tap_slot {
+	uint32_t ifindex; /* 0 = not found yet */
+	bool seen;
+	struct rtnl_link_stats64 stats;
+};
+
+struct vm_slot {
+	struct vm vm;
+	struct netns_slot *netns;
+	struct tap_slot taps[VM_TAPS_MAX];
+};
+
+struct netns_slot {
+	dev_t dev; /* identity of the namespace */
+	ino_t ino;
+	struct rtnl_stats *rtnl;
+	unsigned n_vms;
+};
+
+struct source {
+	struct vm_slot **vms;
+	struct netns_slot **netns;
+	size_t n_vms, vms_cap, n_netns, netns_cap;
+};
+
+static int taps_open(struct source **ret_src, const struct host_conf *conf, struct err *e)
+{
+	struct source *src = mem_zalloc(1, sizeof(*src));
+	struct rtnl_stats *probe;
+	int r;
+
+	(void)conf;
+	if (!src)
+		return -ENOMEM;
+	r = rtnl_stats_open(&probe, 0);
+	if (r < 0) {
+		free(src);
+		return err_set(e, r, "taps: no rtnetlink socket: %s", strerror(-r));
+	}
+	rtnl_stats_close(probe);
+	*ret_src = src;
+	return 0;
+}
+
+static void netns_release(struct source *src, struct netns_slot *ns)
+{
+	if (!ns || --ns->n_vms > 0)
+		return;
+	for (size_t i = 0; i < src->n_netns; i++) {
+		if (src->netns[i] == ns)
+			src->netns[i] = src->netns[--src->n_netns];
+	}
+	rtnl_stats_close(ns->rtnl);
+	free(ns);
+}
+
+static int netns_create(struct source *src, const struct stat *st, pid_t pid,
+                        struct netns_slot **ret)
+{
+	struct netns_slot *ns = mem_zalloc(1, sizeof(*ns));
+	int r = ns && MEM_GROW(src->netns, src->netns_cap, src->n_netns + 1) == 0 ? 0 : -ENOMEM;
+
+	if (r == 0)
+		r = rtnl_stats_open(&ns->rtnl, pid);
+	if (r < 0) {
+		free(ns);
+		return r;
+	}
+	ns->dev = st->st_dev;
+	ns->ino = st->st_ino;
+	src->netns[src->n_netns++] = ns;
+	*ret = ns;
+	return 0;
+}
+
+static int netns_of(struct source *src, pid_t pid, struct netns_slot **ret)
+{
+	struct netns_slot *found = NULL;
+	char path[64];
+	struct stat st;
+	int r = 0;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
+	if (stat(path, &st) < 0)
+		return neg_errno();
+	for (size_t i = 0; i < src->n_netns && !found; i++) {
+		if (src->netns[i]->dev == st.st_dev && src->netns[i]->ino == st.st_ino)
+			found = src->netns[i];
+	}
+	if (!found)
+		r = netns_create(src, &st, pid, &found);
+	if (r < 0)
+		return r;
+	found->n_vms++;
+	*ret = found;
+	return 0;
+}
+
+static void find_taps(struct vm_slot *slot)
+{
+	for (uint32_t i = 0; i < slot->vm.n_taps; i++)
+		slot->taps[i].ifindex =
+			rtnl_stats_ifindex(slot->netns->rtnl, slot->vm.taps[i].ifname);
+}
+
+static int taps_vm_added(struct source *src, const struct vm *vm)
+{
+	struct vm_slot *slot;
+	int r;
+
+	if (vm->n_taps == 0)
+		return 0;
+	slot = mem_zalloc(1, sizeof(*slot));
+	r = slot && MEM_GROW(src->vms, src->vms_cap, src->n_vms + 1) == 0 ? 0 : -ENOMEM;
+	if (r == 0)
+		r = netns_of(src, vm->pid, &slot->netns);
+	if (r < 0) {
+		free(slot);
+		return r;
+	}
+	slot->vm = *vm;
+	find_taps(slot);
+	src->vms[src->n_vms++] = slot;
+	return 0;
+}
+
+static void taps_vm_gone(struct source *src, const struct vm *vm)
+{
+	for (size_t i = 0; i < src->n_vms; i++) {
+		if (src->vms[i]->vm.id != vm->id)
+			continue;
+		netns_release(src, src->vms[i]->netns);
+		free(src->vms[i]);
+		src->vms[i] = src->vms[--src->n_vms];
+		return;
+	}
+}
+
+static void taps_free(struct source *src)
+{
+	if (!src)
+		return;
+	while (src->n_vms > 0) {
+		netns_release(src, src->vms[--src->n_vms]->netns);
+		free(src->vms[src->n_vms]);
+	}
+	free(src->vms);
+	free(src->netns);
+	free(src);
+}
+
+/* ---- collecting ----------------------------------------------------------- */
+
+struct dump {
+	struct source *src;
+	const struct netns_slot *netns;
+};
+
+static int on_stats(void *ctx, uint32_t ifindex, const struct rtnl_link_stats64 *stats)
+{
+	const struct dump *d = ctx;
+
+	for (size_t i = 0; i < d->src->n_vms; i++) {
+		struct vm_slot *slot = d->src->vms[i];
+
+		for (uint32_t t = 0; slot->netns == d->netns && t < slot->vm.n_taps; t++) {
+			if (slot->taps[t].ifindex != ifindex)
+				continue;
+			slot->taps[t].stats = *stats;
+			slot->taps[t].seen = true;
+		}
+	}
+	return 0;
+}
+
+static double column(const struct rtnl_link_stats64 *stats, size_t offset)
+{
+	__u64 v;
+
+	if (offset == NO_FIELD)
+		return 0;
+	memcpy(&v, (const char *)stats + offset, sizeof(v));
+	return (double)v;
+}
+
+static int emit_tap(const struct vm_slot *slot, uint32_t t, struct batch *out)
+{
+	const char *extra[] = { slot->vm.taps[t].guest_name };
+	const struct rtnl_link_stats64 *stats = &slot->taps[t].stats;
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(columns) && r == 0; i++)
+		r = batch_add(out, columns[i].id, extra,
+		              column(stats, columns[i].offset) + column(stats, columns[i].plus));
+	return r;
+}
+
+static int emit_vm(struct vm_slot *slot, int64_t now_ms, struct batch *out)
+{
+	int r = batch_begin_vm(out, &slot->vm, now_ms);
+	bool missing = false;
+
+	for (uint32_t t = 0; t < slot->vm.n_taps && r == 0; t++) {
+		if (slot->taps[t].seen)
+			r = emit_tap(slot, t, out);
+		missing = missing || !slot->taps[t].seen;
+	}
+	if (missing)
+		find_taps(slot); /* for the next tick */
+	return r;
+}
+
+static int taps_collect(struct source *src, int64_t now_ms, struct batch *out)
+{
+	int r = 0, first = 0;
+
+	for (size_t i = 0; i < src->n_vms; i++) {
+		for (uint32_t t = 0; t < src->vms[i]->vm.n_taps; t++)
+			src->vms[i]->taps[t].seen = false;
+	}
+	for (size_t i = 0; i < src->n_netns; i++) {
+		struct dump d = { src, src->netns[i] };
+
+		/* One namespace that fails must not take the others with it. */
+		r = rtnl_stats_dump(src->netns[i]->rtnl, on_stats, &d);
+		first = first < 0 ? first : r;
+	}
+	for (size_t i = 0; i < src->n_vms; i++) {
+		r = emit_vm(src->vms[i], now_ms, out);
+		if (r < 0)
+			return r;
+	}
+	return first;
+}
+
+const struct source_ops taps_source = {
+	.name = "taps",
+	.open = taps_open,
+	.vm_added = taps_vm_added,
+	.vm_gone = taps_vm_gone,
+	.collect = taps_collect,
+	.free = taps_free,
+};

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* User-space half of bpf/vm_life.bpf.c: loads it, keeps its tables, hands its events on. */
+#include "userspace/host/vm_life.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "bpf/vm_life.h"
+#include "userspace/base/alloc.h"
+#include "userspace/base/cleanup.h"
+#include "userspace/base/err.h"
+
+#include "vm_life.skel.h"
+
+struct vm_life {
+	struct vm_life_bpf *skel;
+	struct ring_buffer *ring;
+	vm_life_f fn;
+	void *ctx;
+	uint32_t n_comms;
+};
+
+void vm_life_close(struct vm_life *l)
+{
+	if (!l)
+		return;
+	ring_buffer__free(l->ring);
+	vm_life_bpf__destroy(l->skel);
+	free(l);
+}
+
+DEFINE_CLEANUP(struct vm_life *, vm_life_close);
+
+static int on_record(void *ctx, void *data, size_t bytes)
+{
+	struct vm_life *l = ctx;
+	const struct vm_life_rec *rec = data;
+	struct vm_life_event ev;
+
+	if (bytes < sizeof(*rec))
+		return 0;
+	ev = (struct vm_life_event){
+		.what = rec->what == VM_LIFE_REC_EXIT ? VM_LIFE_EXIT : VM_LIFE_EXEC,
+		.pid = (pid_t)rec->tgid,
+		.mono_ns = rec->mono_ns,
+		.wait_status = rec->wait_status,
+		.exec_ns = rec->exec_ns,
+	};
+	memcpy(ev.comm, rec->comm, sizeof(ev.comm));
+	ev.comm[sizeof(ev.comm) - 1] = '\0';
+	l->fn(l->ctx, &ev);
+	return 0;
+}
+
+static int load(struct vm_life *l, struct err *e)
+{
+	int r;
+
+	l->skel = vm_life_bpf__open_and_load();
+	if (!l->skel)
+		return err_set(e, neg_errno(), "vm_life: the kernel refused it: %s",
+		               strerror(errno));
+	r = vm_life_bpf__attach(l->skel);
+	if (r < 0)
+		return err_set(e, r, "vm_life: cannot attach to exec and exit: %s", strerror(-r));
+	l->ring = ring_buffer__new(bpf_map__fd(l->skel->maps.vm_life_ring), on_record, l, NULL);
+	if (!l->ring)
+		return err_set(e, neg_errno(), "vm_life: no ring buffer: %s", strerror(errno));
+	return 0;
+}
+
+int vm_life_open(struct vm_life **ret, vm_life_f fn, void *ctx, struct err *e)
+{
+	_cleanup_(vm_life_closep) struct vm_life *l = mem_zalloc(1, sizeof(*l));
+	int r;
+
+	if (!l)
+		return -ENOMEM;
+	l->fn = fn;
+	l->ctx = ctx;
+	r = load(l, e);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(l);
+	return 0;
+}
+
+int vm_life_want_comm(struct vm_life *l, const char *comm)
+{
+	struct vm_life_comm want = { .len = (__u32)strnlen(comm, sizeof(want.text) - 1) };
+
+	if (want.len == 0)
+		return -EINVAL;
+	if (l->n_comms == VM_LIFE_COMMS_MAX)
+		return -ENOSPC;
+	memcpy(want.text, comm, want.len);
+	int r = bpf_map_update_elem(bpf_map__fd(l->skel->maps.vm_comms), &l->n_comms, &want,
+	                            BPF_ANY);
+
+	if (r == 0)
+		l->n_comms++;
+	return r;
+}
+
+int vm_life_watch(struct vm_life *l, pid_t tgid)
+{
+	__u32 key = (__u32)tgid, one = 1;
+
+	return bpf_map_update_elem(bpf_map__fd(l->skel->maps.vm_watched), &key, &one, BPF_ANY);
+}
+
+void vm_life_unwatch(struct vm_life *l, pid_t tgid)
+{
+	__u32 key = (__u32)tgid;
+
+	(void)bpf_map_delete_elem(bpf_map__fd(l->skel->maps.vm_watched), &key);
+}
+
+int vm_life_fd(const struct vm_life *l)
+{
+	return ring_buffer__epoll_fd(l->ring);
+}
+
+int vm_life_dispatch(struct vm_life *l)
+{
+	return ring_buffer__consume(l->ring);
+}
+
+uint64_t vm_life_lost(const struct vm_life *l)
+{
+	return __atomic_load_n(&l->skel->bss->lost, __ATOMIC_RELAXED);
+}

@@ -641,27 +641,29 @@ static int membership(struct eval *ev, const struct grid *g, const struct ast_bi
 
 /* --- the table ------------------------------------------------------------------------------ */
 
+#define OR_FLAGS BINOP_NO_JOIN | BINOP_OWN_ORDER | BINOP_BOTH
+
 static const struct binop rows[] = {
 	/* clang-format off */
-	{ "default", 1, 0,                               num_or,     op_default, NULL },
-	{ "if",      2, 0,                               num_and,    op_if,      NULL },
-	{ "ifnot",   2, 0,                               num_unless, op_ifnot,   NULL },
-	{ "or",      3, BINOP_NO_JOIN | BINOP_OWN_ORDER, num_or,     op_or,      NULL },
-	{ "and",     4, BINOP_NO_JOIN,                   num_and,    op_and,     NULL },
-	{ "unless",  4, BINOP_NO_JOIN,                   num_unless, op_unless,  NULL },
-	{ "==",      5, BINOP_CMP | BINOP_MEMBER,        num_eq,     NULL,       "==" },
-	{ "!=",      5, BINOP_CMP | BINOP_MEMBER,        num_ne,     NULL,       "!=" },
-	{ "<",       5, BINOP_CMP,                       num_lt,     NULL,       ">"  },
-	{ ">",       5, BINOP_CMP,                       num_gt,     NULL,       "<"  },
-	{ "<=",      5, BINOP_CMP,                       num_le,     NULL,       ">=" },
-	{ ">=",      5, BINOP_CMP,                       num_ge,     NULL,       "<=" },
-	{ "+",       6, BINOP_STRINGS,                   num_add,    NULL,       NULL },
-	{ "-",       6, 0,                               num_sub,    NULL,       NULL },
-	{ "*",       7, 0,                               num_mul,    NULL,       NULL },
-	{ "/",       7, 0,                               num_div,    NULL,       NULL },
-	{ "%",       7, 0,                               fmod,       NULL,       NULL },
-	{ "atan2",   7, 0,                               atan2,      NULL,       NULL },
-	{ "^",       8, BINOP_RIGHT,                     num_pow,    NULL,       NULL },
+	{ "default", 1, BINOP_BOTH,                         num_or,     op_default, NULL },
+	{ "if",      2, BINOP_RIGHT_FIRST,                  num_and,    op_if,      NULL },
+	{ "ifnot",   2, 0,                                  num_unless, op_ifnot,   NULL },
+	{ "or",      3, OR_FLAGS,                           num_or,     op_or,      NULL },
+	{ "and",     4, BINOP_NO_JOIN | BINOP_RIGHT_FIRST,  num_and,    op_and,     NULL },
+	{ "unless",  4, BINOP_NO_JOIN,                      num_unless, op_unless,  NULL },
+	{ "==",      5, BINOP_CMP | BINOP_MEMBER,           num_eq,     NULL,       "==" },
+	{ "!=",      5, BINOP_CMP | BINOP_MEMBER,           num_ne,     NULL,       "!=" },
+	{ "<",       5, BINOP_CMP,                          num_lt,     NULL,       ">"  },
+	{ ">",       5, BINOP_CMP,                          num_gt,     NULL,       "<"  },
+	{ "<=",      5, BINOP_CMP,                          num_le,     NULL,       ">=" },
+	{ ">=",      5, BINOP_CMP,                          num_ge,     NULL,       "<=" },
+	{ "+",       6, BINOP_STRINGS,                      num_add,    NULL,       NULL },
+	{ "-",       6, 0,                                  num_sub,    NULL,       NULL },
+	{ "*",       7, 0,                                  num_mul,    NULL,       NULL },
+	{ "/",       7, 0,                                  num_div,    NULL,       NULL },
+	{ "%",       7, 0,                                  fmod,       NULL,       NULL },
+	{ "atan2",   7, 0,                                  atan2,      NULL,       NULL },
+	{ "^",       8, BINOP_RIGHT,                        num_pow,    NULL,       NULL },
 	/* clang-format on */
 };
 

@@ -10,12 +10,14 @@
 #include "userspace/base/str.h"
 
 enum binop_flags {
-	BINOP_CMP = 1 << 0,       /* filters, or gives 0/1 with bool */
-	BINOP_RIGHT = 1 << 1,     /* a ^ b ^ c is a ^ (b ^ c) */
-	BINOP_NO_JOIN = 1 << 2,   /* group_left and group_right make no sense */
-	BINOP_OWN_ORDER = 1 << 3, /* at the top of a query: the API must not sort */
-	BINOP_STRINGS = 1 << 4,   /* "a" + "b" */
-	BINOP_MEMBER = 1 << 5,    /* with a union() on one side it tests membership */
+	BINOP_CMP = 1 << 0,         /* filters, or gives 0/1 with bool */
+	BINOP_RIGHT = 1 << 1,       /* a ^ b ^ c is a ^ (b ^ c) */
+	BINOP_NO_JOIN = 1 << 2,     /* group_left and group_right make no sense */
+	BINOP_OWN_ORDER = 1 << 3,   /* at the top of a query: the API must not sort */
+	BINOP_STRINGS = 1 << 4,     /* "a" + "b" */
+	BINOP_MEMBER = 1 << 5,      /* with a union() on one side it tests membership */
+	BINOP_RIGHT_FIRST = 1 << 6, /* the right side is the smaller one as a rule */
+	BINOP_BOTH = 1 << 7,        /* has a result even if one side is empty */
 };
 
 struct eval;

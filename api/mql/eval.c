@@ -631,11 +631,16 @@ static int eval_binop(struct eval *ev, const struct grid *g, const struct ast *a
                       struct series_set *ret)
 {
 	const struct ast_binop *b = &a->binop;
+	bool right_first = (b->op->flags & BINOP_RIGHT_FIRST) != 0;
 	struct series_set left = { 0 }, right = { 0 };
-	int r = eval_expr(ev, g, b->left, &left);
+	struct series_set *first = right_first ? &right : &left;
+	int r = eval_expr(ev, g, right_first ? b->right : b->left, first);
 
+	if (r == 0 && first->n == 0 && !(b->op->flags & BINOP_BOTH))
+		return 0; /* whatever the other side is: neither its cost nor its errors count */
 	if (r == 0)
-		r = eval_expr(ev, g, b->right, &right);
+		r = eval_expr(ev, g, right_first ? b->left : b->right,
+		              right_first ? &left : &right);
 	if (r == 0)
 		r = binop_eval(ev, g, b, &left, &right, ret);
 	if (r < 0 && ev->e && ev->e->pos < 0 && r == -EINVAL)

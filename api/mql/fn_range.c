@@ -35,15 +35,15 @@ static void spread_first(double *v, uint32_t n)
 		spread(v, n, v[first]);
 }
 
-#define RANGE_OF_RUNNING(word)                                               \
-	static void whole_##word(double *v, uint32_t n)                      \
-	{                                                                    \
-		walk_running_##word(v, n);                                   \
-		spread_last(v, n);                                           \
-	}                                                                    \
-	static int range_##word(struct fn_args *a, struct series_set *ret)   \
-	{                                                                    \
-		return walk_each(a, 0, whole_##word, ret);                   \
+#define RANGE_OF_RUNNING(word)                                             \
+	static void whole_##word(double *v, uint32_t n)                    \
+	{                                                                  \
+		walk_running_##word(v, n);                                 \
+		spread_last(v, n);                                         \
+	}                                                                  \
+	static int range_##word(struct fn_args *a, struct series_set *ret) \
+	{                                                                  \
+		return walk_each(a, 0, whole_##word, ret);                 \
 	}
 RANGE_OF_RUNNING(sum)
 RANGE_OF_RUNNING(max)

@@ -148,10 +148,10 @@ static int smooth_exponential(struct fn_args *a, struct series_set *ret)
 	return r;
 }
 
-#define WALK(fname, f)                                               \
-	static int fname(struct fn_args *a, struct series_set *ret)  \
-	{                                                            \
-		return walk_each(a, 0, f, ret);                      \
+#define WALK(fname, f)                                              \
+	static int fname(struct fn_args *a, struct series_set *ret) \
+	{                                                           \
+		return walk_each(a, 0, f, ret);                     \
 	}
 WALK(running_sum, walk_running_sum)
 WALK(running_max, walk_running_max)

@@ -191,9 +191,41 @@ static void test_refusals(void **state)
 		{ "must: x\nitems: [3]\n", "found a scalar, expected a list of mappings" },
 		{ "must: x\nitems: [{weight: 10}]\n", "expected an integer between 0 and 9" },
 		{ "must: x\nitems: {a: {}}\n", "found a mapping, expected a list of mappings" },
-		{ "must: &a x\npath: *a\n", "aliases (*name) are not accepted" },
+		{ "must: x\npath: &a y\n",
+		  "t.yml:2: anchors (&name) and aliases (*name) are not accepted" },
 		{ "must: x\n  bad indent: [\n", "t.yml:2: " },
 		{ "? {a: b}\n: c\nmust: x\n", "a key must be a plain word" },
+		{ "\"a\\0b\": c\nmust: x\n", "a key must be a plain word" },
+		{ "must:\n", "t.yml:1: key \"must\": found nothing, expected a string" },
+		{ "must: ~\n", "found nothing, expected a string" },
+		{ "must: null\n", "found nothing, expected a string" },
+		{ "must: x\ntags: [a, ]\nitems:\n",
+		  "t.yml:3: key \"items\": found nothing, expected a list of mappings" },
+		{ "must: x\ntags: [~]\n", "found nothing, expected a list of strings" },
+		{ "must: x\ntags: [\"a\\0b\"]\n",
+		  "t.yml:2: key \"tags\": found a NUL byte, expected a list of strings" },
+		{ "must: \"a\\0b\"\n", "key \"must\": found \"a\", expected a string" },
+		{ "must: x\non: \"true\"\n", "found a quoted text, expected true or false" },
+		{ "must: x\ncount: '3'\n", "found a quoted text, expected an integer" },
+		{ "must: x\nratio: .inf\n", "expected a number" },
+		{ "must: x\nratio: NaN\n", "found \"NaN\", expected a number" },
+		{ "must: x\nwal.wait: 1s\n",
+		  "t.yml:2: key \"wal.wait\": found a dot, expected nested mappings" },
+		{ "must: x\nclasses: [{weight: 1}]\n",
+		  "found a list, expected a mapping of mappings" },
+		{ "must: x\nclasses: {a: {}, a: {}}\n", "key \"a\" stands twice" },
+		{ "must: x\n---\nmust: y\n",
+		  "t.yml:2: found a second document, expected one" },
+		{ "must: x\n...\nmust: y\n", "t.yml:3: did not find expected <document start>" },
+		{ "must: x\npath: \xff\n", "t.yml:2: invalid leading UTF-8 octet" },
+		{ "must: x\n\"a\\nb\": 1\n", "unknown key \"a?b\"" },
+		{ "must: x\ntags: {a: b}\n", "found a mapping, expected a list of strings" },
+		{ "must: x\nwal: {wait: \"\"}\n", "found \"\", expected a duration" },
+		{ "must: x\n<<: {count: 1}\n", "unknown key \"<<\"" },
+		{ "a: &a [x,x]\nb: &b [*a,*a]\nc: [*b,*b]\nmust: x\n",
+		  "t.yml:1: anchors (&name) and" },
+		{ "must: x\ntags: [a, *a]\n",
+		  "t.yml:2: anchors (&name) and aliases (*name) are not accepted" },
 		/* clang-format on */
 	};
 
@@ -248,14 +280,126 @@ static void test_every_allocation_may_fail(void **state)
 	assert_true(n > 10);
 }
 
+/* Keys of one group apart in the table; a range in both units. */
+static const struct conf_row apart_rows[] = {
+	{ .key = "a.b.x",
+	  .type = CONF_DURATION,
+	  .offset = AT(wait_ms),
+	  .default_text = "1m",
+	  .min = 1000,
+	  .max = 7200e3,
+	  .sentence = "X." },
+	{ .key = "tags", .type = CONF_STRINGS, .offset = AT(tags), .default_text = "[p, q]" },
+	{ .key = "a.y",
+	  .type = CONF_SIZE,
+	  .offset = AT(room_bytes),
+	  .default_text = "0",
+	  .max = 0x1p30,
+	  .sentence = "Y | Z." },
+	{ .key = "a.b.z", .type = CONF_STRING, .offset = AT(path), .default_text = "" },
+};
+static const struct conf_schema apart = { apart_rows, ARRAY_SIZE(apart_rows), sizeof(struct cfg),
+	                                  -1 };
+
+static void test_groups_apart(void **state)
+{
+	_cleanup_(buf_done) struct buf text = BUF_INIT;
+	struct err e = ERR_INIT;
+	struct cfg c;
+
+	(void)state;
+	assert_int_equal(0, conf_init(&apart, &c));
+	assert_int_equal(2, c.tags.n);
+	assert_string_equal("p", c.tags.v[0]);
+	assert_string_equal("q", c.tags.v[1]);
+	conf_print(&apart, &c, &text);
+	assert_string_equal("a:\n  b:\n    # X.\n    x: 1m\n    z: \"\"\n"
+	                    "  # Y | Z.\n  y: 0B\ntags: [\"p\", \"q\"]\n",
+	                    buf_cstr(&text));
+	if (conf_parse(&apart, "printed", buf_str(&text), &c, &e) < 0)
+		fail_msg("%s", e.msg);
+	assert_int_equal(-EINVAL, conf_parse(&apart, "t", STR("a: {b: {x: 3h}}"), &c, &e));
+	assert_string_equal("t:1: key \"a.b.x\": found \"3h\", expected a duration like 15s "
+	                    "between 1s and 2h",
+	                    e.msg);
+	e = ERR_INIT;
+	assert_int_equal(-EINVAL, conf_parse(&apart, "t", STR("a: {y: 2GiB}"), &c, &e));
+	assert_non_null(strstr(e.msg, "between 0B and 1GiB"));
+	conf_done(&apart, &c);
+}
+
+/* Every text that a string may hold comes back from the printed file. */
+static void test_printed_strings_read_back(void **state)
+{
+	static const char alphabet[][5] = {
+		"a",      "\"",     "\\",           "\n", "\t",         "\x7f",    "\xc2\x85",
+		"\u2028", "\ufeff", "\u00e9",       " ",  "\U0001f600", "#",       ": ",
+		"\x01",   "-",      "\xef\xbf\xbf", "'",  "%",          "\xc2\xa0"
+	};
+	struct rng rng = unit_rng();
+
+	(void)state;
+	for (int round = 0; round < 2000; round++) {
+		_cleanup_(buf_done) struct buf text = BUF_INIT;
+		_cleanup_(buf_done) struct buf want = BUF_INIT;
+		struct err e = ERR_INIT;
+		struct cfg c;
+
+		for (uint32_t n = rng_below(&rng, 12); n > 0; n--)
+			buf_puts(&want, alphabet[rng_below(&rng, ARRAY_SIZE(alphabet))]);
+		assert_int_equal(0, conf_init(&apart, &c));
+		free(c.path);
+		c.path = strdup(buf_cstr(&want));
+		conf_print(&apart, &c, &text);
+		if (conf_parse(&apart, "printed", buf_str(&text), &c, &e) < 0)
+			fail_msg("%s\n%s", e.msg, buf_cstr(&text));
+		assert_string_equal(buf_cstr(&want), c.path);
+		conf_done(&apart, &c);
+	}
+}
+
+/* Each of these texts is quick to refuse, whatever libyaml would make of it. */
+static void test_limits(void **state)
+{
+	static const char *const units[] = { "[", "- ", "{a: ", "a: &x [*x,", "x: 1\n" };
+	struct cfg c;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+		_cleanup_(buf_done) struct buf text = BUF_INIT;
+		struct err e = ERR_INIT;
+
+		while (text.len < 200000)
+			buf_puts(&text, units[i]);
+		assert_int_equal(0, conf_init(&schema, &c));
+		assert_int_equal(-EINVAL, conf_parse(&schema, "t", buf_str(&text), &c, &e));
+		assert_true(e.msg[0] != '\0');
+		while (text.len < (1 << 20) + 1)
+			buf_puts(&text, "\n");
+		e = ERR_INIT;
+		assert_int_equal(-EINVAL, conf_parse(&schema, "t", buf_str(&text), &c, &e));
+		assert_string_equal("t: larger than 1048576 bytes", e.msg);
+		conf_done(&schema, &c);
+	}
+}
+
 static void test_document(void **state)
 {
 	_cleanup_(buf_done) struct buf text = BUF_INIT;
 
 	(void)state;
 	conf_document(&schema, &text);
-	assert_non_null(strstr(buf_cstr(&text),
-	                       "| `wal.sync` | one of always, interval | `always` | no | Sync. |"));
+	const char *all = buf_cstr(&text);
+
+	assert_non_null(
+		strstr(all, "| `wal.sync` | one of always, interval | `always` | no | Sync. |\n"));
+	assert_non_null(strstr(all, "| `must` | a string | required | no | Must. |\n"));
+	assert_non_null(strstr(all, "| `items` | a list of mappings | none | no | Items. |\n"));
+	assert_non_null(strstr(all, "| `items[].weight` | an integer between 0 and 9 | `1` |"));
+	assert_non_null(strstr(all, "| `classes.<name>.weight` |"));
+	buf_clear(&text);
+	conf_document(&apart, &text);
+	assert_non_null(strstr(buf_cstr(&text), "| Y \\| Z. |\n"));
 }
 
 int main(void)
@@ -266,6 +410,9 @@ int main(void)
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_missing_file),
 		cmocka_unit_test(test_every_allocation_may_fail),
+		cmocka_unit_test(test_groups_apart),
+		cmocka_unit_test(test_printed_strings_read_back),
+		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_document),
 	};
 

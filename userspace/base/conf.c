@@ -6,6 +6,7 @@
 #include "userspace/base/conf.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,15 +27,17 @@ const void *conf_field_const(const struct conf_row *row, const void *cfg)
 
 static bool has_range(const struct conf_row *row)
 {
-	return row->min < row->max;
+	return row->min != 0 || row->max != 0;
 }
 
 static void as_text(const struct conf_row *row, double v, struct buf *out)
 {
-	if (row->type == CONF_DURATION && v >= 1000)
-		buf_printf(out, "%.15gs", v / 1000);
+	if (row->type == CONF_DURATION)
+		conf_put_duration(out, (int64_t)v);
+	else if (row->type == CONF_SIZE)
+		conf_put_size(out, (uint64_t)v);
 	else
-		buf_printf(out, "%.15g%s", v, row->type == CONF_DURATION ? "ms" : "");
+		buf_put_double(out, v);
 }
 
 void conf_expected(const struct conf_row *row, struct buf *out)
@@ -51,7 +54,9 @@ void conf_expected(const struct conf_row *row, struct buf *out)
 		[CONF_STRUCTS] = "a list of mappings",
 	};
 
-	buf_puts(out, what[row->type]);
+	buf_puts(out, row->type == CONF_STRUCTS && row->sub->key_offset >= 0
+	                      ? "a mapping of mappings"
+	                      : what[row->type]);
 	for (const char *const *name = row->names; row->type == CONF_ENUM && *name; name++)
 		buf_printf(out, "%s%s", name == row->names ? "" : ", ", *name);
 	if (has_range(row)) {
@@ -64,7 +69,7 @@ void conf_expected(const struct conf_row *row, struct buf *out)
 
 static int refuse(const struct conf_row *row, struct str text, struct err *e)
 {
-	_cleanup_(buf_done) struct buf expected = { .max = 160 };
+	_cleanup_(buf_done) struct buf expected = BUF_INIT;
 
 	conf_expected(row, &expected);
 	return err_set(e, -EINVAL, "found \"%.*s\", expected %.*s", (int)MIN(text.len, (size_t)60),
@@ -115,7 +120,7 @@ static int set_number(const struct conf_row *row, void *field, struct str text)
 	        : row->type == CONF_INT    ? num_parse_i64(text, &i)
 	                                   : num_parse_duration_ms(text, &i);
 
-	if (r < 0)
+	if (r < 0 || !isfinite(d))
 		return -EINVAL;
 	double v = row->type == CONF_SIZE ? (double)u : row->type == CONF_DOUBLE ? d : (double)i;
 
@@ -204,11 +209,13 @@ static void structs_done(const struct conf_schema *sub, struct conf_structs *lis
 	*list = (struct conf_structs){ 0 };
 }
 
-/* A list's default is its items, separated by commas. */
+/* "[a, b]" as in a file, the brackets may be left out; no quotes. */
 static int set_default_list(struct conf_strings *list, struct str text)
 {
 	struct str item;
 
+	if (str_starts(text, STR("[")) && text.p[text.len - 1] == ']')
+		text = str_trim((struct str){ text.p + 1, text.len - 2 });
 	while (text.len > 0) {
 		(void)str_cut(text, ',', &item, &text);
 		int r = conf_strings_add(list, str_trim(item));

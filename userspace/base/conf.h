@@ -48,9 +48,13 @@ struct conf_schema;
 struct conf_row {
 	const char *key;
 	enum conf_type type;
-	size_t offset;                 /* of the field in the struct */
-	const char *default_text;      /* as it would stand in the file; NULL = required */
-	double min, max;               /* numbers, durations (ms) and sizes (bytes); both 0 = any */
+	size_t offset; /* of the field in the struct */
+	/*
+	 * As it would stand in the file, without quotes; lists: "a, b" or "[a, b]", empty "".
+	 * NULL = required, except for the two kinds of lists, which are then empty.
+	 */
+	const char *default_text;
+	double min, max;               /* numbers, durations (ms), sizes (bytes); both 0 = any */
 	const char *const *names;      /* CONF_ENUM: NULL-terminated */
 	const struct conf_schema *sub; /* CONF_STRUCTS */
 	bool reloadable;               /* SIGHUP applies it */

@@ -17,5 +17,9 @@ void conf_strings_done(struct conf_strings *list);
 /* Appends a struct with the defaults of @sub; *@ret points at it. */
 int conf_structs_add(struct conf_structs *list, const struct conf_schema *sub, void **ret);
 
+/* With the largest unit that divides it: 15s, 1h, 256MiB. */
+void conf_put_duration(struct buf *out, int64_t ms);
+void conf_put_size(struct buf *out, uint64_t bytes);
+
 /* "a duration like 15s", "one of always, interval": completes "expected …". */
 void conf_expected(const struct conf_row *row, struct buf *out);

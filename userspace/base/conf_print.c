@@ -15,13 +15,14 @@ static void put_scaled(struct buf *out, uint64_t v, const struct unit *units, si
 {
 	size_t i = 0;
 
-	while (i + 1 < n && (v == 0 || v % units[i].scale != 0))
+	/* The reader multiplies doubles: it takes a factor of up to 53 bits without loss. */
+	while (i + 1 < n && (v == 0 || v % units[i].scale != 0 || v / units[i].scale > 1ull << 53))
 		i++;
 	buf_put_u64(out, v / units[i].scale);
 	buf_puts(out, units[i].name);
 }
 
-static void put_duration(struct buf *out, int64_t ms)
+void conf_put_duration(struct buf *out, int64_t ms)
 {
 	static const struct unit units[] = {
 		{ "y", 31536000000 }, { "d", 86400000 }, { "h", 3600000 },
@@ -31,7 +32,7 @@ static void put_duration(struct buf *out, int64_t ms)
 	put_scaled(out, (uint64_t)ms, units, ARRAY_SIZE(units));
 }
 
-static void put_size(struct buf *out, uint64_t bytes)
+void conf_put_size(struct buf *out, uint64_t bytes)
 {
 	static const struct unit units[] = {
 		{ "TiB", 1ull << 40 }, { "GiB", 1 << 30 }, { "MiB", 1 << 20 },
@@ -41,18 +42,47 @@ static void put_size(struct buf *out, uint64_t bytes)
 	put_scaled(out, bytes, units, ARRAY_SIZE(units));
 }
 
+/*
+ * Characters that YAML does not read back as they are: line breaks of Unicode, the byte order mark,
+ * non-characters, and the controls U+0080 to U+009F. Returns the bytes of the one at @text, or 0.
+ */
+static size_t put_unicode_escape(struct buf *out, const char *text)
+{
+	static const struct {
+		const char *bytes, *escape;
+	} rows[] = {
+		{ "\u2028", "\\L" },           { "\u2029", "\\P" },
+		{ "\ufeff", "\\uFEFF" },       { "\xef\xbf\xbe", "\\uFFFE" },
+		{ "\xef\xbf\xbf", "\\uFFFF" },
+	};
+
+	if (text[0] == '\xc2' && (unsigned char)text[1] >= 0x80 && (unsigned char)text[1] < 0xa0) {
+		buf_printf(out, "\\x%02x", (unsigned char)text[1]);
+		return 2;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (strncmp(text, rows[i].bytes, 3) == 0) {
+			buf_puts(out, rows[i].escape);
+			return 3;
+		}
+	}
+	return 0;
+}
+
 static void put_quoted(struct buf *out, const char *text)
 {
 	buf_putc(out, '"');
-	for (; *text; text++) {
+	while (*text) {
 		unsigned char c = (unsigned char)*text;
+		size_t n = c >= 0x80 ? put_unicode_escape(out, text) : 0;
 
-		if (c == '"' || c == '\\')
+		if (n == 0 && (c == '"' || c == '\\'))
 			buf_printf(out, "\\%c", c);
-		else if (c < ' ' || c == 0x7f)
+		else if (n == 0 && (c < ' ' || c == 0x7f))
 			buf_printf(out, "\\x%02x", c);
-		else
+		else if (n == 0)
 			buf_putc(out, (char)c);
+		text += n > 0 ? n : 1;
 	}
 	buf_putc(out, '"');
 }
@@ -79,10 +109,10 @@ static void put_value(struct buf *out, const struct conf_row *row, const void *c
 		buf_put_i64(out, *(const int64_t *)field);
 		break;
 	case CONF_DURATION:
-		put_duration(out, *(const int64_t *)field);
+		conf_put_duration(out, *(const int64_t *)field);
 		break;
 	case CONF_SIZE:
-		put_size(out, *(const uint64_t *)field);
+		conf_put_size(out, *(const uint64_t *)field);
 		break;
 	case CONF_DOUBLE:
 		buf_put_double(out, *(const double *)field);
@@ -107,15 +137,20 @@ static void put_indent(struct buf *out, size_t depth)
 		buf_puts(out, "  ");
 }
 
-static void put_schema(struct buf *out, const struct conf_schema *schema, const void *cfg,
-                       size_t depth, bool comments);
+struct place {
+	size_t depth;
+	bool comments;
+};
+
+static void put_rows(struct buf *out, const struct conf_schema *schema, const void *cfg,
+                     struct str prefix, struct place at);
 
 static void put_structs(struct buf *out, const struct conf_row *row, const void *cfg, size_t depth)
 {
 	const struct conf_structs *list = conf_field_const(row, cfg);
 
 	if (list->n == 0) {
-		buf_puts(out, " []\n");
+		buf_puts(out, row->sub->key_offset >= 0 ? " {}\n" : " []\n");
 		return;
 	}
 	buf_putc(out, '\n');
@@ -129,60 +164,68 @@ static void put_structs(struct buf *out, const struct conf_row *row, const void 
 		} else {
 			buf_puts(out, "-\n");
 		}
-		put_schema(out, row->sub, one, depth + 2, false);
+		put_rows(out, row->sub, one, STR(""), (struct place){ depth + 2, false });
 	}
 }
 
-/* Groups that the key shares with the row before need no heading; the others get one each. */
-static size_t put_groups(struct buf *out, const char *key, const char *before, size_t depth)
+static void put_row(struct buf *out, const struct conf_row *row, const void *cfg, struct str name,
+                    struct place at)
 {
-	const char *dot;
-	size_t from = 0;
-
-	while ((dot = strchr(key + from, '.')) != NULL) {
-		size_t len = (size_t)(dot - key) + 1;
-
-		if (strncmp(key, before, len) != 0) {
-			put_indent(out, depth);
-			buf_put(out, key + from, len - 1 - from);
-			buf_puts(out, ":\n");
-		}
-		from = len;
-		depth++;
+	if (at.comments && row->sentence) {
+		put_indent(out, at.depth);
+		buf_printf(out, "# %s\n", row->sentence);
 	}
-	return depth;
+	put_indent(out, at.depth);
+	buf_put_str(out, name);
+	buf_putc(out, ':');
+	if (row->type == CONF_STRUCTS) {
+		put_structs(out, row, cfg, at.depth);
+		return;
+	}
+	buf_putc(out, ' ');
+	put_value(out, row, cfg);
+	buf_putc(out, '\n');
 }
 
-static void put_schema(struct buf *out, const struct conf_schema *schema, const void *cfg,
-                       size_t depth, bool comments)
+static size_t first_in_group(const struct conf_schema *schema, struct str group)
 {
-	const char *before = "";
+	size_t i = 0;
 
+	while (!str_starts(str_from(schema->rows[i].key), group))
+		i++;
+	return i;
+}
+
+/*
+ * The rows whose keys begin with @prefix. The rows of a group need not stand together in the table,
+ * but must in the file: the first one of a group prints all.
+ */
+static void put_rows(struct buf *out, const struct conf_schema *schema, const void *cfg,
+                     struct str prefix, struct place at)
+{
 	for (size_t i = 0; i < schema->n; i++) {
-		const struct conf_row *row = &schema->rows[i];
-		size_t at = put_groups(out, row->key, before, depth);
-		const char *last = strrchr(row->key, '.');
+		struct str key = str_from(schema->rows[i].key), head, tail;
 
-		if (comments) {
-			put_indent(out, at);
-			buf_printf(out, "# %s\n", row->sentence);
+		if (!str_starts(key, prefix))
+			continue;
+		if (!str_cut(str_skip(key, prefix.len), '.', &head, &tail)) {
+			put_row(out, &schema->rows[i], cfg, head, at);
+			continue;
 		}
-		put_indent(out, at);
-		buf_printf(out, "%s:", last ? last + 1 : row->key);
-		if (row->type == CONF_STRUCTS) {
-			put_structs(out, row, cfg, at);
-		} else {
-			buf_putc(out, ' ');
-			put_value(out, row, cfg);
-			buf_putc(out, '\n');
-		}
-		before = row->key;
+		struct str group = { key.p, prefix.len + head.len + 1 };
+
+		if (first_in_group(schema, group) != i)
+			continue;
+		put_indent(out, at.depth);
+		buf_put_str(out, head);
+		buf_puts(out, ":\n");
+		put_rows(out, schema, cfg, group, (struct place){ at.depth + 1, at.comments });
 	}
 }
 
 void conf_print(const struct conf_schema *schema, const void *cfg, struct buf *out)
 {
-	put_schema(out, schema, cfg, 0, true);
+	put_rows(out, schema, cfg, STR(""), (struct place){ 0, true });
 }
 
 const char *conf_unreloadable_change(const struct conf_schema *schema, const void *a, const void *b)
@@ -206,18 +249,50 @@ const char *conf_unreloadable_change(const struct conf_schema *schema, const voi
 	return NULL;
 }
 
+/* A bar would end the cell. */
+static void put_cell(struct buf *out, const char *text)
+{
+	for (; *text; text++) {
+		if (*text == '|')
+			buf_putc(out, '\\');
+		buf_putc(out, *text);
+	}
+}
+
+static void document_default(const struct conf_row *row, struct buf *out)
+{
+	bool list = row->type == CONF_STRUCTS || row->type == CONF_STRINGS;
+
+	if (row->default_text && row->default_text[0] != '\0')
+		buf_printf(out, "`%s`", row->default_text);
+	else
+		buf_puts(out, list ? "none" : row->default_text ? "empty" : "required");
+}
+
+static void document_rows(const struct conf_schema *schema, const char *prefix, struct buf *out)
+{
+	for (size_t i = 0; i < schema->n; i++) {
+		const struct conf_row *row = &schema->rows[i];
+
+		buf_printf(out, "| `%s%s` | ", prefix, row->key);
+		conf_expected(row, out);
+		buf_puts(out, " | ");
+		document_default(row, out);
+		buf_printf(out, " | %s | ", row->reloadable ? "yes" : "no");
+		put_cell(out, row->sentence ? row->sentence : "");
+		buf_puts(out, " |\n");
+		if (row->type != CONF_STRUCTS)
+			continue;
+		_cleanup_(buf_done) struct buf inner = BUF_INIT;
+
+		buf_printf(&inner, "%s%s%s", prefix, row->key,
+		           row->sub->key_offset >= 0 ? ".<name>." : "[].");
+		document_rows(row->sub, buf_cstr(&inner), out);
+	}
+}
+
 void conf_document(const struct conf_schema *schema, struct buf *out)
 {
 	buf_puts(out, "| key | value | default | reload | meaning |\n|---|---|---|---|---|\n");
-	for (size_t i = 0; i < schema->n; i++) {
-		const struct conf_row *row = &schema->rows[i];
-		const char *none = row->type == CONF_STRUCTS ? "none" : "required";
-
-		buf_printf(out, "| `%s` | ", row->key);
-		conf_expected(row, out);
-		buf_printf(out, " | %s%s%s | %s | %s |\n", row->default_text ? "`" : "",
-		           row->default_text ? row->default_text : none,
-		           row->default_text ? "`" : "", row->reloadable ? "yes" : "no",
-		           row->sentence);
-	}
+	document_rows(schema, "", out);
 }

@@ -2,11 +2,15 @@
 /*
  * The file side of configuration: YAML (libyaml) into a struct, by the rows.
  *
- * Why not libcyaml: its schema cannot say "duplicate key" and its messages name no line of a
- * key that it rejected, which is what a person with a broken file needs. The rows are our schema.
+ * Why not libcyaml (1.3.1, tried): its calls return "Invalid key" or "Unexpected event" and no
+ * more. What was wrong goes to a log callback in several pieces, and the line there is that of the
+ * mapping around an unknown key, or of the key before a duplicate. The rows are our schema.
  *
- * Bounds   file size, nodes of the document, items of a collection, and depth (each level of the
- *          file is a level of the table). An alias may be expanded to any size; none is accepted.
+ * Two passes over the text: the first looks at its shape, event by event, and stops at what makes
+ * the second one, libyaml's document, slow (measured: 100 KB of "[" take 17 s, quadratic) or big.
+ *
+ * Bounds   file size, depth, items of a collection. Anchors and aliases are refused: a few lines of
+ *          them expand to any size.
  */
 #include "userspace/base/conf.h"
 
@@ -23,19 +27,17 @@
 
 #define FILE_BYTES_MAX ((size_t)1 << 20)
 #define PATH_CAP       256
+#define DEPTH_MAX      16
 
 struct load {
 	const char *name; /* of the file, for messages */
 	yaml_document_t doc;
-	bool *visited; /* [nodes]: a node met twice is an alias */
-	size_t n_nodes;
 	struct err *e;
 };
 
 static void load_done(struct load *l)
 {
 	yaml_document_delete(&l->doc);
-	free(l->visited);
 }
 
 static int line_of(const yaml_node_t *node)
@@ -48,42 +50,65 @@ static struct str text_of(const yaml_node_t *node)
 	return (struct str){ (const char *)node->data.scalar.value, node->data.scalar.length };
 }
 
-/* The node, once: a second visit means an alias. */
-static yaml_node_t *visit(struct load *l, int id)
+static yaml_node_t *node_at(struct load *l, int id)
 {
-	yaml_node_t *node = yaml_document_get_node(&l->doc, id);
-
-	if (!node || (size_t)id > l->n_nodes || l->visited[id - 1]) {
-		(void)err_set(l->e, -EINVAL, "%s: aliases (*name) are not accepted", l->name);
-		return NULL;
-	}
-	l->visited[id - 1] = true;
-	return node;
+	return yaml_document_get_node(&l->doc, id);
 }
 
 static int load_mapping(struct load *l, const struct conf_schema *schema, const yaml_node_t *map,
                         struct str prefix, void *cfg, bool *seen);
 
-static int set_scalar(struct load *l, const struct conf_row *row, const yaml_node_t *node,
-                      void *cfg)
+static bool is_quoted(const yaml_node_t *node)
 {
-	struct err why = ERR_INIT;
-	int r = conf_set(row, cfg, text_of(node), &why);
+	return node->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
+}
 
-	if (r == -EINVAL)
-		return err_set(l->e, r, "%s:%d: key \"%s\": %s", l->name, line_of(node), row->key,
-		               why.msg);
-	return r;
+/* YAML's null, and the value that was forgotten; who means the text puts it in quotes. */
+static bool is_nothing(const yaml_node_t *node)
+{
+	struct str text = text_of(node);
+
+	return !is_quoted(node) && (text.len == 0 || str_eqc(text, "~") || str_eqc(text, "null"));
+}
+
+static const char *kind_of(const yaml_node_t *node)
+{
+	static const char *const kinds[] = { "nothing", "a scalar", "a list", "a mapping" };
+
+	if (node->type != YAML_SCALAR_NODE)
+		return kinds[node->type & 3];
+	return is_nothing(node) ? "nothing" : is_quoted(node) ? "a quoted text" : "a scalar";
+}
+
+static int refuse(struct load *l, const struct conf_row *row, const yaml_node_t *node,
+                  const char *found)
+{
+	_cleanup_(buf_done) struct buf expected = BUF_INIT;
+
+	conf_expected(row, &expected);
+	return err_set(l->e, -EINVAL, "%s:%d: key \"%s\": found %s, expected %.*s", l->name,
+	               line_of(node), row->key, found, STR_FMT(buf_str(&expected)));
 }
 
 static int wrong_kind(struct load *l, const struct conf_row *row, const yaml_node_t *node)
 {
-	static const char *const kinds[] = { "nothing", "a scalar", "a list", "a mapping" };
-	_cleanup_(buf_done) struct buf expected = { .max = 120 };
+	return refuse(l, row, node, kind_of(node));
+}
 
-	conf_expected(row, &expected);
-	return err_set(l->e, -EINVAL, "%s:%d: key \"%s\": found %s, expected %.*s", l->name,
-	               line_of(node), row->key, kinds[node->type & 3], STR_FMT(buf_str(&expected)));
+static int set_scalar(struct load *l, const struct conf_row *row, const yaml_node_t *node,
+                      void *cfg)
+{
+	bool plain = row->type == CONF_BOOL || row->type == CONF_INT || row->type == CONF_DOUBLE;
+	struct err why = ERR_INIT;
+	int r;
+
+	if (is_nothing(node) || (plain && is_quoted(node)))
+		return wrong_kind(l, row, node);
+	r = conf_set(row, cfg, text_of(node), &why);
+	if (r == -EINVAL)
+		return err_set(l->e, r, "%s:%d: key \"%s\": %s", l->name, line_of(node), row->key,
+		               why.msg);
+	return r;
 }
 
 static int too_many(struct load *l, const yaml_node_t *node)
@@ -100,14 +125,14 @@ static int load_strings(struct load *l, const struct conf_row *row, const yaml_n
 	conf_strings_done(list); /* the file's list replaces the default's */
 	for (yaml_node_item_t *i = seq->data.sequence.items.start; i < seq->data.sequence.items.top;
 	     i++) {
-		const yaml_node_t *node = visit(l, *i);
+		const yaml_node_t *node = node_at(l, *i);
 
-		if (!node)
-			return -EINVAL;
-		if (node->type != YAML_SCALAR_NODE)
+		if (node->type != YAML_SCALAR_NODE || is_nothing(node))
 			return wrong_kind(l, row, node);
 		int r = conf_strings_add(list, text_of(node));
 
+		if (r == -EINVAL)
+			return refuse(l, row, node, "a NUL byte");
 		if (r < 0)
 			return r;
 	}
@@ -145,11 +170,9 @@ static int load_structs_seq(struct load *l, const struct conf_row *row, const ya
 		return too_many(l, seq);
 	for (yaml_node_item_t *i = seq->data.sequence.items.start; i < seq->data.sequence.items.top;
 	     i++) {
-		const yaml_node_t *node = visit(l, *i);
+		const yaml_node_t *node = node_at(l, *i);
 		void *one;
 
-		if (!node)
-			return -EINVAL;
 		if (node->type != YAML_MAPPING_NODE)
 			return wrong_kind(l, row, node);
 		int r = conf_structs_add(list, row->sub, &one);
@@ -167,7 +190,7 @@ static int duplicate_key(struct load *l, const yaml_node_t *map, const yaml_node
                          const yaml_node_t *key)
 {
 	for (const yaml_node_pair_t *p = map->data.mapping.pairs.start; p < at; p++) {
-		const yaml_node_t *other = yaml_document_get_node(&l->doc, p->key);
+		const yaml_node_t *other = node_at(l, p->key);
 
 		if (str_eq(text_of(other), text_of(key)))
 			return err_set(l->e, -EINVAL,
@@ -178,18 +201,29 @@ static int duplicate_key(struct load *l, const yaml_node_t *map, const yaml_node
 	return 0;
 }
 
-/* Key and value of one pair, both visited, the key a scalar that did not occur before. */
+/* Key and value of one pair, the key a word that did not occur before. */
 static int pair_nodes(struct load *l, const yaml_node_t *map, const yaml_node_pair_t *p,
                       const yaml_node_t **ret_key, yaml_node_t **ret_value)
 {
-	*ret_key = visit(l, p->key);
-	*ret_value = *ret_key ? visit(l, p->value) : NULL;
-	if (!*ret_value)
-		return -EINVAL;
-	if ((*ret_key)->type != YAML_SCALAR_NODE)
+	*ret_key = node_at(l, p->key);
+	*ret_value = node_at(l, p->value);
+	if ((*ret_key)->type != YAML_SCALAR_NODE ||
+	    memchr(text_of(*ret_key).p, '\0', text_of(*ret_key).len))
 		return err_set(l->e, -EINVAL, "%s:%d: a key must be a plain word", l->name,
 		               line_of(*ret_key));
 	return duplicate_key(l, map, p, *ret_key);
+}
+
+static int set_key(const struct conf_schema *schema, void *one, struct str key)
+{
+	char **field = (char **)((char *)one + schema->key_offset);
+	char *copy = mem_strndup(key.p, key.len);
+
+	if (!copy)
+		return -ENOMEM;
+	free(*field);
+	*field = copy;
+	return 0;
 }
 
 /* A mapping of mappings: the key goes into the struct's own field. */
@@ -212,14 +246,9 @@ static int load_structs_map(struct load *l, const struct conf_row *row, const ya
 		r = conf_structs_add(list, row->sub, &one);
 		if (r < 0)
 			return r;
-		char **name = (char **)((char *)one + row->sub->key_offset);
-		char *copy = mem_strndup(text_of(key).p, text_of(key).len);
-
-		if (!copy)
-			return -ENOMEM;
-		free(*name);
-		*name = copy;
-		r = load_struct(l, row->sub, value, one);
+		r = set_key(row->sub, one, text_of(key));
+		if (r == 0)
+			r = load_struct(l, row->sub, value, one);
 		if (r < 0)
 			return r;
 	}
@@ -231,10 +260,11 @@ static int load_value(struct load *l, const struct conf_row *row, const yaml_nod
 {
 	void *field = conf_field(row, cfg);
 
-	if (row->type == CONF_STRUCTS && node->type == YAML_SEQUENCE_NODE)
+	bool keyed = row->type == CONF_STRUCTS && row->sub->key_offset >= 0;
+
+	if (row->type == CONF_STRUCTS && !keyed && node->type == YAML_SEQUENCE_NODE)
 		return load_structs_seq(l, row, node, field);
-	if (row->type == CONF_STRUCTS && node->type == YAML_MAPPING_NODE &&
-	    row->sub->key_offset >= 0)
+	if (keyed && node->type == YAML_MAPPING_NODE)
 		return load_structs_map(l, row, node, field);
 	if (row->type == CONF_STRINGS && node->type == YAML_SEQUENCE_NODE)
 		return load_strings(l, row, node, field);
@@ -304,6 +334,12 @@ static int load_pair(struct load *l, const struct conf_schema *schema, const yam
 {
 	_cleanup_(buf_done) struct buf path = { .max = PATH_CAP };
 
+	/* "wal.sync: x" beside "wal: {sync: y}" would be a duplicate that nobody sees. */
+	if (memchr(text_of(key).p, '.', text_of(key).len))
+		return err_set(l->e, -EINVAL,
+		               "%s:%d: key \"%.*s\": found a dot, expected nested mappings",
+		               l->name, line_of(key), (int)MIN(text_of(key).len, (size_t)80),
+		               text_of(key).p);
 	if (prefix.len > 0)
 		buf_printf(&path, "%.*s.", STR_FMT(prefix));
 	buf_put_str(&path, text_of(key));
@@ -343,20 +379,102 @@ static int load_mapping(struct load *l, const struct conf_schema *schema, const 
 	return 0;
 }
 
+/* The reader below the scanner counts bytes, not lines. */
+static int error_line(const yaml_parser_t *parser, struct str text)
+{
+	int line = 1;
+
+	if (parser->error != YAML_READER_ERROR)
+		return (int)parser->problem_mark.line + 1;
+	for (size_t i = 0; i < MIN(parser->problem_offset, text.len); i++)
+		line += text.p[i] == '\n';
+	return line;
+}
+
+static int yaml_error(struct load *l, const yaml_parser_t *parser, struct str text)
+{
+	return err_set(l->e, parser->error == YAML_MEMORY_ERROR ? -ENOMEM : -EINVAL,
+	               "%s:%d: %s%s%s", l->name, error_line(parser, text),
+	               parser->problem ? parser->problem : "not YAML", parser->context ? ", " : "",
+	               parser->context ? parser->context : "");
+}
+
+static int parser_open(yaml_parser_t *ret, struct str text)
+{
+	if (!yaml_parser_initialize(ret))
+		return -ENOMEM;
+	yaml_parser_set_encoding(ret, YAML_UTF8_ENCODING);
+	yaml_parser_set_input_string(ret, (const unsigned char *)(text.p ? text.p : ""), text.len);
+	return 0;
+}
+
+struct shape {
+	int depth, documents;
+};
+
+static bool has_anchor(const yaml_event_t *ev)
+{
+	return ev->type == YAML_ALIAS_EVENT ||
+	       (ev->type == YAML_SCALAR_EVENT && ev->data.scalar.anchor) ||
+	       (ev->type == YAML_SEQUENCE_START_EVENT && ev->data.sequence_start.anchor) ||
+	       (ev->type == YAML_MAPPING_START_EVENT && ev->data.mapping_start.anchor);
+}
+
+static int check_event(struct load *l, const yaml_event_t *ev, struct shape *s)
+{
+	int line = (int)ev->start_mark.line + 1;
+
+	s->documents += ev->type == YAML_DOCUMENT_START_EVENT;
+	s->depth += ev->type == YAML_SEQUENCE_START_EVENT || ev->type == YAML_MAPPING_START_EVENT;
+	s->depth -= ev->type == YAML_SEQUENCE_END_EVENT || ev->type == YAML_MAPPING_END_EVENT;
+	if (s->documents > 1) /* else it would be ignored in silence */
+		return err_set(l->e, -EINVAL, "%s:%d: found a second document, expected one",
+		               l->name, line);
+	if (s->depth > DEPTH_MAX)
+		return err_set(l->e, -EINVAL, "%s:%d: nested deeper than %d levels", l->name, line,
+		               DEPTH_MAX);
+	if (has_anchor(ev))
+		return err_set(l->e, -EINVAL,
+		               "%s:%d: anchors (&name) and aliases (*name) are not accepted",
+		               l->name, line);
+	return 0;
+}
+
+static int check_shape(struct load *l, struct str text)
+{
+	yaml_event_type_t type = YAML_NO_EVENT;
+	struct shape shape = { 0 };
+	yaml_parser_t parser;
+	int r = parser_open(&parser, text);
+
+	if (r < 0)
+		return r;
+	while (r == 0 && type != YAML_STREAM_END_EVENT) {
+		yaml_event_t ev;
+
+		if (!yaml_parser_parse(&parser, &ev)) {
+			r = yaml_error(l, &parser, text);
+			break;
+		}
+		type = ev.type;
+		r = check_event(l, &ev, &shape);
+		yaml_event_delete(&ev);
+	}
+	yaml_parser_delete(&parser);
+	return r;
+}
+
 static int parse_document(struct load *l, struct str text)
 {
 	yaml_parser_t parser;
-	int r = 0;
+	int r = check_shape(l, text);
 
-	if (!yaml_parser_initialize(&parser))
-		return -ENOMEM;
-	yaml_parser_set_input_string(&parser, (const unsigned char *)(text.p ? text.p : ""),
-	                             text.len);
+	if (r == 0)
+		r = parser_open(&parser, text);
+	if (r < 0)
+		return r;
 	if (!yaml_parser_load(&parser, &l->doc))
-		r = err_set(l->e, parser.error == YAML_MEMORY_ERROR ? -ENOMEM : -EINVAL,
-		            "%s:%d: %s%s%s", l->name, (int)parser.problem_mark.line + 1,
-		            parser.problem ? parser.problem : "not YAML",
-		            parser.context ? ", " : "", parser.context ? parser.context : "");
+		r = yaml_error(l, &parser, text);
 	yaml_parser_delete(&parser);
 	return r;
 }
@@ -368,10 +486,6 @@ static int load_document(struct load *l, const struct conf_schema *schema, struc
 
 	if (r < 0)
 		return r;
-	l->n_nodes = (size_t)(l->doc.nodes.top - l->doc.nodes.start);
-	l->visited = mem_zalloc(l->n_nodes, sizeof(*l->visited));
-	if (!l->visited)
-		return -ENOMEM;
 	yaml_node_t none = { .type = YAML_MAPPING_NODE }; /* an empty file sets nothing */
 	yaml_node_t *root = yaml_document_get_root_node(&l->doc);
 
@@ -379,6 +493,15 @@ static int load_document(struct load *l, const struct conf_schema *schema, struc
 		return err_set(l->e, -EINVAL, "%s:%d: expected a mapping of settings", l->name,
 		               line_of(root));
 	return load_struct(l, schema, root ? root : &none, cfg);
+}
+
+/* A message quotes the file, and must stay one line for a log or a terminal. */
+static void make_one_line(struct err *e)
+{
+	for (char *p = e ? e->msg : NULL; p && *p; p++) {
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
+	}
 }
 
 int conf_parse(const struct conf_schema *schema, const char *name, struct str text, void *cfg,
@@ -396,6 +519,7 @@ int conf_parse(const struct conf_schema *schema, const char *name, struct str te
 	if (r == 0)
 		r = load_document(&l, schema, text, fresh);
 	if (r < 0) {
+		make_one_line(e);
 		conf_done(schema, fresh);
 		return r;
 	}

@@ -58,18 +58,45 @@ void metrics_collector_del(metrics_collect_f fn, void *ctx)
 	pthread_mutex_unlock(&collectors_lock);
 }
 
-void metrics_put_family(struct buf *out, const char *name, const char *type, const char *help)
+static void put_help(struct buf *out, const char *help)
 {
-	buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+	for (; *help; help++) {
+		if (*help == '\n')
+			buf_puts(out, "\\n");
+		else if (*help == '\\')
+			buf_puts(out, "\\\\");
+		else
+			buf_putc(out, *help);
+	}
 }
 
-void metrics_put(struct buf *out, const char *name, const char *labels, double value)
+void metrics_put_family(struct buf *out, const char *name, const char *type, const char *help)
+{
+	buf_printf(out, "# HELP %s ", name);
+	put_help(out, help);
+	buf_printf(out, "\n# TYPE %s %s\n", name, type);
+}
+
+static void put_name(struct buf *out, const char *name, const char *labels)
 {
 	buf_puts(out, name);
 	if (labels[0] != '\0')
 		buf_printf(out, "{%s}", labels);
 	buf_putc(out, ' ');
+}
+
+void metrics_put(struct buf *out, const char *name, const char *labels, double value)
+{
+	put_name(out, name, labels);
 	buf_put_double(out, value);
+	buf_putc(out, '\n');
+}
+
+/* Digit by digit: a counter of bytes outgrows the 53 bits of a double. */
+static void put_metric(struct buf *out, const struct metric *m)
+{
+	put_name(out, m->name, m->labels);
+	buf_put_i64(out, atomic_load_explicit(&m->value, memory_order_relaxed));
 	buf_putc(out, '\n');
 }
 
@@ -83,8 +110,7 @@ void metrics_write(struct buf *out)
 			                   m->type == METRIC_IS_COUNTER ? "counter" : "gauge",
 			                   m->help);
 		family = m->name;
-		metrics_put(out, m->name, m->labels,
-		            (double)atomic_load_explicit(&m->value, memory_order_relaxed));
+		put_metric(out, m);
 	}
 	/* Under the lock: a collector that is being deleted has then run for the last time. */
 	pthread_mutex_lock(&collectors_lock);

@@ -6,6 +6,9 @@
 
 #include "userspace/base/str.h"
 
+#define HELP_COLUMNS   80
+#define HELP_WORDS_MIN 20
+
 static const struct opt_row *find(const struct opt_row *rows, size_t n, struct str name)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -58,7 +61,8 @@ static int parse_one(const struct opt_row *rows, size_t n, char **argv, int *i, 
 			return err_set(e, -EINVAL, "option --%s takes no value", row->name);
 		return store_value(row, NULL, into, e);
 	}
-	if (!has_value && !argv[*i + 1])
+	/* A value that looks like an option is a forgotten value; --name=--x says it is meant. */
+	if (!has_value && (!argv[*i + 1] || strncmp(argv[*i + 1], "--", 2) == 0))
 		return err_set(e, -EINVAL, "option --%s needs a value: --%s %s", row->name,
 		               row->name, row->arg);
 	return store_value(row, has_value ? value.p : argv[++*i], into, e);
@@ -81,6 +85,26 @@ static size_t left_width(const struct opt_row *row)
 	return strlen("  --") + strlen(row->name) + (row->arg ? 1 + strlen(row->arg) : 0);
 }
 
+/* @text from column @from on, broken at blanks before column HELP_COLUMNS. */
+static void put_wrapped(struct buf *out, const char *text, size_t from)
+{
+	size_t room = from + HELP_WORDS_MIN < HELP_COLUMNS ? HELP_COLUMNS - from : HELP_WORDS_MIN;
+
+	while (strlen(text) > room) {
+		size_t n = room;
+
+		while (n > 0 && text[n] != ' ')
+			n--;
+		if (n == 0)
+			break; /* one long word stays whole */
+		buf_put(out, text, n);
+		buf_printf(out, "\n%*s", (int)from, "");
+		text += n + 1;
+	}
+	buf_puts(out, text);
+	buf_putc(out, '\n');
+}
+
 void opt_help(const char *program, const char *about, const struct opt_row *rows, size_t n,
               struct buf *out)
 {
@@ -88,11 +112,13 @@ void opt_help(const char *program, const char *about, const struct opt_row *rows
 
 	for (size_t i = 0; i < n; i++)
 		width = left_width(&rows[i]) > width ? left_width(&rows[i]) : width;
-	buf_printf(out, "Usage: %s [options]\n%s\n\n", program, about);
+	buf_printf(out, "Usage: %s [options]\n", program);
+	put_wrapped(out, about, 0);
+	buf_putc(out, '\n');
 	for (size_t i = 0; i < n; i++) {
 		buf_printf(out, "  --%s%s%s", rows[i].name, rows[i].arg ? " " : "",
 		           rows[i].arg ? rows[i].arg : "");
-		buf_printf(out, "%*s%s\n", (int)(width - left_width(&rows[i]) + 2), "",
-		           rows[i].help);
+		buf_printf(out, "%*s", (int)(width - left_width(&rows[i]) + 2), "");
+		put_wrapped(out, rows[i].help, width + 2);
 	}
 }

@@ -54,20 +54,28 @@ static int notify(const char *message)
 	return 0;
 }
 
-int sdnotify_ready(const char *status)
+/* A line feed in @status would begin an assignment of its own. */
+static int notify_status(const char *before, const char *status)
 {
 	char text[MESSAGE_MAX];
+	size_t from = strlen(before);
 
-	(void)snprintf(text, sizeof(text), "READY=1\nSTATUS=%s", status);
+	(void)snprintf(text, sizeof(text), "%sSTATUS=%s", before, status);
+	for (char *p = text + from; *p; p++) {
+		if (*p == '\n' || *p == '\r')
+			*p = ' ';
+	}
 	return notify(text);
+}
+
+int sdnotify_ready(const char *status)
+{
+	return notify_status("READY=1\n", status);
 }
 
 int sdnotify_status(const char *status)
 {
-	char text[MESSAGE_MAX];
-
-	(void)snprintf(text, sizeof(text), "STATUS=%s", status);
-	return notify(text);
+	return notify_status("", status);
 }
 
 int sdnotify_reloading(void)

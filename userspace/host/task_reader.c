@@ -17,6 +17,7 @@
 #include "userspace/base/file.h"
 #include "userspace/base/num.h"
 #include "userspace/base/util.h"
+#include "userspace/host/pidns.h"
 
 #include "vm_task.skel.h"
 
@@ -50,6 +51,8 @@ static int load(struct task_reader *r, struct err *e)
 {
 	int ret;
 
+	if (!pidns_is_initial())
+		return err_set(e, -ENOTSUP, "vm_task: in a PID namespace, reading /proc");
 	r->skel = vm_task_bpf__open_and_load();
 	if (!r->skel)
 		return err_set(e, neg_errno(), "vm_task: the kernel refused it, reading /proc: %s",
@@ -191,9 +194,9 @@ static int parse_stat(const struct task_reader *r, struct str text, struct vm_ta
 	for (int field = 3; field <= STAT_GTIME; field++) {
 		bool number = take_field(&text, &v) == 0;
 		__u64 *to = field == STAT_UTIME   ? &rec->utime_ns
-		               : field == STAT_STIME ? &rec->stime_ns
-		               : field == STAT_GTIME ? &rec->gtime_ns
-		                                     : NULL;
+		            : field == STAT_STIME ? &rec->stime_ns
+		            : field == STAT_GTIME ? &rec->gtime_ns
+		                                  : NULL;
 
 		if (to && !number)
 			return -EBADMSG;

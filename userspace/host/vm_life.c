@@ -13,6 +13,7 @@
 #include "userspace/base/alloc.h"
 #include "userspace/base/cleanup.h"
 #include "userspace/base/err.h"
+#include "userspace/host/pidns.h"
 
 #include "vm_life.skel.h"
 
@@ -60,6 +61,8 @@ static int load(struct vm_life *l, struct err *e)
 {
 	int r;
 
+	if (!pidns_is_initial())
+		return err_set(e, -ENOTSUP, "vm_life: in a PID namespace");
 	l->skel = vm_life_bpf__open_and_load();
 	if (!l->skel)
 		return err_set(e, neg_errno(), "vm_life: the kernel refused it: %s",

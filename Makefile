@@ -123,6 +123,14 @@ check-san: ## Unit tests under ASan+UBSan and under TSan
 check-bpf: $(BPF_TESTS) ## Load every BPF program, drive it, compare (root)
 	$(Q)scripts/run-tests bpf $(BPF_TESTS)
 
+check-e2e: $(PROGRAMS) ## Both programs on loopback, with real micro-VMs (root; else skipped)
+	$(Q)O=$(O) scripts/run-tests e2e $(wildcard tests/e2e/test_*.py tests/e2e/*_smoke.py)
+
+demo: ## Boot a micro-VM and show its metrics; SECONDS=30 stops then and judges them
+	$(Q)scripts/deps demo
+	$(Q)$(MAKE) --no-print-directory -j$(shell nproc) all
+	$(Q)O=$(O) scripts/demo --seconds $(or $(SECONDS),0)
+
 # Fuzzers are a build of their own: clang, libFuzzer, ASan and UBSan over the libraries.
 TIME ?= 60
 FUZZ_O := build/fuzz

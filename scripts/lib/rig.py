@@ -4,7 +4,8 @@
 Everything here is owned by processes or open files, not by names, so that even a killed rig leaves
 nothing behind: the network namespace is held by its peer process, every process dies with its parent
 (setpriv --pdeathsig), and a loop device is told to detach itself when QEMU closes it. An orderly end
-goes through contextlib.ExitStack all the same.
+goes through a Stack all the same; what takes one registers its close() before it acquires anything, so
+that an interrupt cannot fall between the two.
 """
 import base64
 import contextlib
@@ -15,6 +16,7 @@ import mmap
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -70,6 +72,15 @@ def missing():
     return lacks
 
 
+class Stack(contextlib.ExitStack):
+    """Takes everything down in reverse order; a second Ctrl-C cannot stop it half-way."""
+
+    def __exit__(self, *details):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        return super().__exit__(*details)
+
+
 class Process:
     """A child that this rig started: in a session of its own, so that Ctrl-C reaches only us."""
 
@@ -109,11 +120,11 @@ class Process:
 class Network:
     """A network namespace with an echo server and one tap for each VM, 10.77.N.0/30."""
 
-    def __init__(self, logs):
+    def __init__(self, stack, logs):
         self.peer = Process("peer", ["unshare", "--net", sys.executable, TOP / "scripts/lib/peer.py"],
                             logs / "peer.log", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        stack.callback(self.close)
         if self.peer.popen.stdout.readline() != b"ready\n":
-            self.close()
             raise RigError(f"no network namespace: {self.peer.log().strip()}")
         self.taps = 0
         self.inside("sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1")
@@ -137,13 +148,15 @@ class Network:
     def close(self):
         self.peer.popen.stdin.close()
         self.peer.stop()
+        self.peer.popen.stdout.close()
 
 
 class Disk:
     """An image file behind a loop device: a real block device, with statistics in the kernel."""
 
-    def __init__(self, image, mib):
-        self.image = str(image)
+    def __init__(self, stack, image, mib):
+        self.image, self.path = str(image), None
+        stack.callback(self.close)
         with open(image, "wb") as file:
             file.truncate(mib << 20)
         for attempt in range(5):  # between asking for a free one and taking it another may take it
@@ -164,8 +177,7 @@ class Disk:
             os.mknod(self.path, 0o600 | stat.S_IFBLK, os.makedev(7, number))
 
     def is_ours(self):
-        return self.image in run("losetup", "--noheadings", "--output", "BACK-FILE", "--list",
-                                 self.path) if os.path.exists(self.path) else False
+        return self.image in run("losetup", "--noheadings", "--output", "BACK-FILE", "--list", self.path)
 
     def detach_on_close(self):
         """Detaching a device in use makes the kernel do it at the last close."""
@@ -177,16 +189,16 @@ class Disk:
 
     def close(self):
         with contextlib.suppress(RigError):  # gone already: detached itself
-            if self.is_ours():
+            if self.path and self.is_ours():
                 self.detach_on_close()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.image)
 
 
 class Vm:
-    """One QEMU micro-VM with a console that answers commands (scripts/guest.d/init)."""
+    """One QEMU micro-VM with a console that answers commands (scripts/guest-root/init)."""
 
-    def __init__(self, instance, network, scratch, logs, *, accel, vcpus=2, memory_mib=192,
+    def __init__(self, stack, instance, network, scratch, logs, *, accel, vcpus=2, memory_mib=192,
                  disk_mib=64, workload=""):
         self.instance, self.network, self.accel = instance, network, accel
         self.vcpus, self.memory_mib = vcpus, memory_mib
@@ -194,10 +206,11 @@ class Vm:
         self.pid_file = scratch / f"{instance}.pid"
         self.socket_path = scratch / f"{instance}.con"
         self.console_log.write_bytes(b"")
-        self.tap, self.peer_ip, self.ip = network.add_tap()
-        self.disk = Disk(scratch / f"{instance}.img", disk_mib)
-        self.console = None
+        self.console = self.process = None
         self.commands = 0
+        self.tap, self.peer_ip, self.ip = network.add_tap()
+        self.disk = Disk(stack, scratch / f"{instance}.img", disk_mib)
+        stack.callback(self.close)
         self.workload = workload.replace("PEER", self.peer_ip)
         self.process = Process(instance, network.enter(*self.argv()), logs / f"{instance}.qemu")
 
@@ -221,13 +234,25 @@ class Vm:
             "-device", "virtio-net-device,netdev=net",
         ]
 
-    def wait_ready(self, seconds=30):
-        def ready():
-            if not self.process.running():
-                raise RigError(f"QEMU ended: {self.process.log().strip()}")
-            return b"rig: ready" in self.console_log.read_bytes()
-        wait_for(f"the guest's console (see {self.console_log})", seconds, ready)
+    def wait_started(self):
+        """Until QEMU has its disk open and is there to be found; the guest need not have booted."""
+        wait_for("QEMU to open its disk", 10, lambda: self.alive() and self.disk.path in self.open_files())
         self.disk.detach_on_close()
+
+    def alive(self):
+        if not self.process.running():
+            raise RigError(f"QEMU ended: {self.process.log().strip()}")
+        return True
+
+    def open_files(self):
+        for fd in pathlib.Path(f"/proc/{self.process.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                yield os.readlink(fd)
+
+    def wait_ready(self, seconds=30):
+        self.wait_started()
+        wait_for(f"the guest's console (see {self.console_log})", seconds,
+                 lambda: self.alive() and b"rig: ready" in self.console_log.read_bytes())
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         sock.connect(str(self.socket_path))
         self.console = sock.makefile("rwb")
@@ -286,11 +311,11 @@ class Vm:
         self.process.popen.wait()
 
     def close(self):
-        self.process.stop()
+        if self.process:
+            self.process.stop()
         if self.console:
             self.console.close()
             self.console_socket.close()
-        self.disk.close()
         self.pid_file.unlink(missing_ok=True)
 
 

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The two programs under test, and the queries that judge them: only what a user could do, too."""
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+from rig import TOP, Process, RigError, wait_for
+
+INTERVAL_S = 1
+BUILD = TOP / os.environ.get("O", "build/release")
+CPU_MODES = {"user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal", "guest",
+             "guest_nice"}
+
+
+def catalogue():
+    """{series name: extra labels} by the table that the daemon itself is built from."""
+    text = (TOP / "userspace/host/catalog.def").read_text()
+    row = r'^SERIES\(\s*\w+,\s*"(\w+)",\s*\w+,\s*[^,]+,\s*"\w+",\s*"([\w,]*)"'
+    rows = {name: set(filter(None, labels.split(",")))
+            for name, labels in re.findall(row, text, re.MULTILINE)}
+    if len(rows) != len(re.findall(r"^SERIES\(", text, re.MULTILINE)):
+        raise RigError("catalog.def has rows that this script cannot read")
+    return rows
+
+
+def selector(name, **labels):
+    return name + "{" + ",".join(f'{key}="{value}"' for key, value in labels.items()) + "}"
+
+
+def free_port(preferred=0):
+    """@preferred when nobody has it, else any."""
+    for port in (preferred, 0):
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                sock.bind(("127.0.0.1", port))
+                return sock.getsockname()[1]
+            except OSError:
+                continue
+    raise RigError("no TCP port is free on 127.0.0.1")
+
+
+def http_get(url, seconds=5):
+    with urllib.request.urlopen(url, timeout=seconds) as reply:
+        return reply.read().decode()
+
+
+class Region:
+    """periscope-region --dev on loopback. start() again after stop() goes on with the same data."""
+
+    def __init__(self, data, logs, port=0):
+        self.data, self.log_path = data, logs / "region.log"
+        self.port = free_port(port)
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.process = None
+
+    def start(self):
+        self.process = Process("region", [
+            BUILD / "periscope-region", "--dev", "--listen", f"127.0.0.1:{self.port}",
+            "--data", self.data, "--latency-offset", "0s"], self.log_path)
+        wait_for("periscope-region to answer", 10, self._answers)
+        return self
+
+    def _answers(self):
+        if not self.process.running():
+            raise RigError(f"periscope-region ended: {tail(self.log_path)}")
+        try:
+            return self.query("1")
+        except OSError:
+            return False
+
+    def get(self, path, **arguments):
+        pairs = [(k, x) for k, v in arguments.items() for x in (v if isinstance(v, list) else [v])]
+        url = f"{self.url}{path}?{urllib.parse.urlencode(pairs)}"
+        try:
+            answer = json.loads(http_get(url))
+        except urllib.error.HTTPError as error:
+            raise RigError(f"{url}: {error}: {error.read().decode(errors='replace')}") from error
+        return answer["data"]
+
+    def query(self, expression, at=None):
+        """[(labels, value)] of an instant query."""
+        answer = self.get("/api/v1/query", query=expression, time=f"{at or time.time():.3f}")
+        if answer["resultType"] == "scalar":
+            return [({}, float(answer["result"][1]))]
+        return [(item["metric"], float(item["value"][1])) for item in answer["result"]]
+
+    def number(self, expression, at=None):
+        """The one value of a query, or None when there is none."""
+        result = self.query(expression, at)
+        if len(result) > 1:
+            raise RigError(f"{expression}: {len(result)} series where one was expected")
+        return result[0][1] if result else None
+
+    def raw(self, selector, seconds):
+        """[(labels, [(time, value)])]: the stored samples of the last seconds, as they are."""
+        answer = self.get("/api/v1/query", query=f"{selector}[{int(seconds) + 1}s]",
+                          time=f"{time.time():.3f}")
+        return [(item["metric"], [(float(t), float(v)) for t, v in item["values"]])
+                for item in answer["result"]]
+
+    def stop(self):
+        return self.process.stop() if self.process else None
+
+    def kill(self):
+        self.process.popen.kill()
+        self.process.popen.wait()
+
+
+class Host:
+    """periscope-host with a configuration and a folder for VM descriptions of its own."""
+
+    def __init__(self, scratch, logs, region_url, discover=True):
+        self.specs = scratch / "vms.d"
+        self.specs.mkdir()
+        self.config = scratch / "host.yml"
+        self.log_path = logs / "host.log"
+        self.process = None
+        self.metrics_port = free_port()
+        self.config.write_text(f"""\
+host_id: d001
+region: dev
+interval: {INTERVAL_S}s
+vms_dir: {self.specs}
+listen: 127.0.0.1:{self.metrics_port}
+discovery:
+  enabled: {str(discover).lower()}
+  org: dev
+  app: found
+remote_write:
+  url: {region_url}/api/v1/write
+  backoff_max: 1s
+""")
+
+    def argv(self, *more):
+        return [BUILD / "periscope-host", "--config", self.config, *more]
+
+    def start(self):
+        self.process = Process("host", self.argv(), self.log_path)
+        return self
+
+    def reload(self):
+        self.process.signal(signal.SIGHUP)
+
+    def stop(self):
+        return self.process.stop() if self.process else None
+
+
+def tail(path, lines=5):
+    return " | ".join(pathlib.Path(path).read_text(errors="replace").splitlines()[-lines:])
+
+
+def programs_missing():
+    return [f"{BUILD / name} (make)" for name in ("periscope-region", "periscope-host")
+            if not (BUILD / name).exists()]

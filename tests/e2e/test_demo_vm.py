@@ -1,0 +1,155 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""The numbers are right: a real guest works under both programs, and what the store answers is compared
+with what the guest itself counted (network, disk) or with the host's scheduler (CPU).
+
+Counters that the guest keeps too are compared exactly, at a quiet moment, over the console: asking costs
+neither a packet nor a block. CPU time cannot be exact, since the stored value, the scheduler's and the
+guest's are read at different moments; a recorder reads the scheduler every 20 ms and is interpolated to
+the stored timestamps, which leaves about 1 %.
+"""
+import bisect
+import sys
+import threading
+import time
+
+import e2e  # first: it finds scripts/lib
+import periscope
+
+INSTANCE = "e2e00000000001"
+
+
+def vm(name, **labels):
+    return periscope.selector(name, instance=INSTANCE, **labels)
+
+
+class Recorder(threading.Thread):
+    """Reads the scheduler's accounts of each vCPU thread all the time."""
+
+    def __init__(self, vm):
+        super().__init__(daemon=True)
+        self.vm, self.tids = vm, vm.vcpu_tids()
+        self.times, self.rows = [], {cpu_id: [] for cpu_id in self.tids}
+        self.done = threading.Event()
+
+    def run(self):
+        while not self.done.wait(0.02):
+            self.times.append(time.time())
+            for cpu_id, tid in self.tids.items():
+                self.rows[cpu_id].append(self.vm.schedstat(tid))
+
+    def at(self, cpu_id, when):
+        """(seconds run, seconds waited) at that time, between two readings."""
+        i = bisect.bisect(self.times, when)
+        (t0, t1), (a, b) = self.times[i - 1:i + 1], self.rows[cpu_id][i - 1:i + 1]
+        share = (when - t0) / (t1 - t0)
+        return tuple(x + (y - x) * share for x, y in zip(a, b))
+
+    def between(self, cpu_id, start, end):
+        return tuple(b - a for a, b in zip(self.at(cpu_id, start), self.at(cpu_id, end)))
+
+
+class DemoVm(e2e.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.region, cls.host, cls.network = cls.both_programs()
+        cls.vm = cls.boot(INSTANCE)
+        cls.vm.write_spec(cls.host.specs)
+        cls.wait_for_sample(vm("fly_instance_up"))
+
+    def quiet(self, name, device):
+        """The value in a sample that is taken after now, when nothing moves any more."""
+        return int(self.wait_for_sample(vm(name, device=device), after=time.time())[1])
+
+    def burn(self, percent, seconds):
+        """Burns on vCPU 1 with quiet around it. (recorder, first and last whole second)."""
+        recorder = Recorder(self.vm)
+        recorder.start()
+        start = time.time() + 0.2
+        time.sleep(1.5)
+        self.vm.sh(f"taskset 2 workload burn {percent} {seconds}", seconds + 20)
+        end = self.wait_for_sample(vm("fly_instance_up"), after=time.time())[0]
+        time.sleep(0.2)
+        recorder.done.set()
+        recorder.join()
+        return recorder, start, end
+
+    def stored(self, selector, start, end):
+        """(first time, last time, increase) of one series among its samples in [start, end]."""
+        (_, samples), = self.region.raw(selector, time.time() - start + 2)
+        samples = [(t, v) for t, v in samples if start <= t <= end]
+        self.assertGreater(len(samples), 5, f"{selector}: too few samples")
+        return samples[0][0], samples[-1][0], samples[-1][1] - samples[0][1]
+
+    def modes(self, cpu_id, start, end):
+        """(first time, last time, {mode: seconds}) of one vCPU."""
+        found = {}
+        for mode in periscope.CPU_MODES:
+            first, last, centiseconds = self.stored(
+                vm("fly_instance_cpu", cpu_id=cpu_id, mode=mode), start, end)
+            found[mode] = centiseconds / 100
+        return first, last, found
+
+    def guest_busy(self):
+        """{cpu_id: busy seconds} as the guest's own kernel counts, in ticks."""
+        rows = (line.split() for line in self.vm.sh("grep ^cpu[0-9] /proc/stat").splitlines())
+        return {name[3:]: (sum(map(int, columns[:3])) + sum(map(int, columns[5:7]))) / 100
+                for name, *columns in rows}
+
+    def test_cpu(self):
+        before = self.guest_busy()
+        recorder, start, end = self.burn(50, 5)
+        guest = {cpu_id: busy - before[cpu_id] for cpu_id, busy in self.guest_busy().items()}
+        for cpu_id in ("0", "1"):
+            first, last, modes = self.modes(cpu_id, start, end)
+            ran, waited = recorder.between(cpu_id, first, last)
+            steal = modes["steal"]
+            busy = sum(modes.values()) - modes["idle"] - steal
+            print(f"vCPU {cpu_id}: stored busy {busy:.3f} s, steal {steal:.3f} s of {last - first:.3f} s; "
+                  f"scheduler {ran:.3f} + {waited:.3f} s; guest {guest[cpu_id]:.2f} s")
+            self.assertAlmostEqual(busy, ran, delta=0.03 + 0.03 * ran, msg="against the scheduler")
+            self.assertAlmostEqual(steal, waited, delta=0.05 + 0.10 * waited, msg="run-queue wait")
+            self.assertAlmostEqual(sum(modes.values()), last - first, delta=0.05 * (last - first),
+                                   msg="the modes add up to the time that passed")
+            # The guest's clock goes on while its vCPU waits for a host CPU, and it cannot see what
+            # emulating an idle CPU costs: its busy time is what ran plus what waited, less a little.
+            self.assertAlmostEqual(guest[cpu_id], busy + steal, delta=0.35 + 0.10 * guest[cpu_id],
+                                   msg="against the guest's own account")
+        self.assertGreater(guest["1"], 2.0, "half of five seconds")
+        self.assertLess(guest["0"], guest["1"] / 2, "the work was on vCPU 1 alone")
+
+    def test_network_exact(self):
+        self.vm.sh(f"workload net {self.vm.peer_ip} 300 2")
+        time.sleep(0.5)  # the last acknowledgements
+        for ours, guests in (("recv", "rx"), ("sent", "tx")):
+            for unit in ("bytes", "packets"):
+                seen = self.quiet(f"fly_instance_net_{ours}_{unit}", "eth0")
+                told = int(self.vm.sh(f"cat /sys/class/net/eth0/statistics/{guests}_{unit}"))
+                print(f"{ours} {unit}: stored {seen}, guest {told}")
+                self.assertEqual(seen, told)
+        self.assertGreater(seen, 100, "something was sent at all")
+
+    def guest_disk(self):
+        """(sectors read, sectors written) by the guest."""
+        columns = self.vm.sh("cat /sys/block/vda/stat").split()
+        return int(columns[2]), int(columns[6])
+
+    def store_disk(self):
+        return tuple(self.quiet(f"fly_instance_disk_sectors_{done}", "vda")
+                     for done in ("read", "written"))
+
+    def test_disk_exact(self):
+        """Differences, not totals: a loop device keeps the counts of its earlier lives, and QEMU probes."""
+        guest, store = self.guest_disk(), self.store_disk()
+        self.vm.sh("workload disk 1024 2")
+        self.vm.sh("dd if=/dev/vda of=/dev/null bs=4k count=100 iflag=direct")
+        guest_moved = [b - a for a, b in zip(guest, self.guest_disk())]
+        store_moved = [b - a for a, b in zip(store, self.store_disk())]
+        print(f"sectors read, written: stored {store_moved}, guest {guest_moved}")
+        self.assertEqual(guest_moved, [800, 4096], "what was asked for")
+        self.assertEqual(store_moved, guest_moved)
+
+
+if __name__ == "__main__":
+    sys.exit(e2e.main())

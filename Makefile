@@ -42,6 +42,9 @@ obj   = $(patsubst %.c,$(O)/%.o,$(1))
 LIB   = $(O)/lib/lib$(1).a
 SKELS := $(patsubst bpf/%.bpf.c,$(O)/skel/%.skel.h,$(wildcard bpf/*.bpf.c))
 
+# BPF programs that only tests load: independent readings to compare with.
+TEST_SKELS := $(patsubst tests/bpf/%.bpf.c,$(O)/skel/%.skel.h,$(wildcard tests/bpf/*.bpf.c))
+
 BASE_OBJ  := $(call obj,$(call src,userspace/base)) $(O)/userspace/base/cxx.o
 WIRE_OBJ  := $(call obj,$(call src,userspace/wire))
 STORE_OBJ := $(call obj,$(call src,store))
@@ -94,7 +97,7 @@ $(O)/%.o: %.cc
 	$(Q)mkdir -p $(@D)
 	$(call say,CXX,$<)$(CXX) $(ALL_CXXFLAGS) -c -o $@ $<
 
-$(O)/bpf/%.bpf.o: bpf/%.bpf.c
+$(O)/%.bpf.o: %.bpf.c
 	$(Q)mkdir -p $(@D)
 	$(call say,BPF,$<)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MT $@ -MF $(@:.o=.d) -c -o $@.tmp $< && \
 		$(BPFTOOL) gen object $@ $@.tmp && rm $@.tmp
@@ -102,8 +105,12 @@ $(O)/bpf/%.bpf.o: bpf/%.bpf.c
 $(O)/skel/%.skel.h: $(O)/bpf/%.bpf.o
 	$(Q)mkdir -p $(@D)
 	$(call say,SKEL,$@)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
+$(O)/skel/%.skel.h: $(O)/tests/bpf/%.bpf.o
+	$(Q)mkdir -p $(@D)
+	$(call say,SKEL,$@)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
 # A real dependency, not order-only: -MMD leaves out what comes in by -isystem.
-$(HOST_OBJ) $(addsuffix .o,$(BPF_TESTS)): $(SKELS)
+$(HOST_OBJ): $(SKELS)
+$(addsuffix .o,$(BPF_TESTS)): $(SKELS) $(TEST_SKELS)
 
 # --- tests ----------------------------------------------------------------------------------------
 deps: ## Install what building and testing need (apt)

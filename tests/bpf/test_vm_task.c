@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * CPU accounting against readings that do not share its code: an event log of sched_switch for
+ * time on the
+ * CPU and time waiting, and the cgroup's own cpu.stat for throttling. Not rusage: this kernel
+ * subtracts
+ * steal time there. Each reading is taken while the thread sleeps: what is on a CPU is counted
+ * only at
+ * the next tick or switch.
+ */
+#include "tests/bpf/bpf_test.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/stat.h>
+
+#include <bpf/libbpf.h>
+
+#include "tests/bpf/sched_log.h"
+#include "userspace/base/err.h"
+#include "userspace/base/file.h"
+#include "userspace/base/num.h"
+#include "userspace/host/task_reader.h"
+
+#include "sched_log.skel.h"
+
+/* ---- the log -------------------------------------------------------------- */
+
+struct log {
+	struct sched_log_bpf *skel;
+	struct ring_buffer *ring;
+	uint64_t run_ns, wait_ns, in_ns, out_ns; /* sums; when it last came or went, 0 = unknown */
+};
+
+static int on_switch(void *ctx, void *data, size_t bytes)
+{
+	struct log *log = ctx;
+	const struct sched_log_rec *rec = data;
+
+	assert_true(bytes >= sizeof(*rec));
+	if (rec->in) {
+		log->wait_ns += log->out_ns ? rec->mono_ns - log->out_ns : 0;
+		log->in_ns = rec->mono_ns;
+		log->out_ns = 0;
+	} else {
+		log->run_ns += log->in_ns ? rec->mono_ns - log->in_ns : 0;
+		log->in_ns = 0; /* a wake-up never finds it on a CPU */
+		if (!rec->runnable)
+			log->out_ns = 0;
+		else if (log->out_ns == 0) /* a wake-up of what waits already changes nothing */
+			log->out_ns = rec->mono_ns;
+	}
+	return 0;
+}
+
+static void log_start(struct log *log, pid_t tid)
+{
+	*log = (struct log){ .skel = sched_log_bpf__open() };
+	assert_non_null(log->skel);
+	log->skel->rodata->target_tid = (__u32)tid;
+	if (sched_log_bpf__load(log->skel) < 0 || sched_log_bpf__attach(log->skel) < 0)
+		skip_test("the kernel refuses the sched_switch log");
+	log->ring =
+		ring_buffer__new(bpf_map__fd(log->skel->maps.sched_log_ring), on_switch, log, NULL);
+	assert_non_null(log->ring);
+}
+
+static void log_stop(struct log *log)
+{
+	assert_true(ring_buffer__consume(log->ring) > 0);
+	assert_int_equal(0, log->skel->bss->lost);
+	ring_buffer__free(log->ring);
+	sched_log_bpf__destroy(log->skel);
+}
+
+/* ---- reading -------------------------------------------------------------- */
+
+struct found {
+	struct vm_task_rec rec;
+	pid_t tid;
+	int n;
+};
+
+static int on_record(void *ctx, const struct vm_task_rec *rec)
+{
+	struct found *f = ctx;
+
+	if ((pid_t)rec->tid == f->tid) {
+		f->rec = *rec;
+		f->n++;
+	}
+	return 0;
+}
+
+static struct vm_task_rec read_one(struct task_reader *r, pid_t tid)
+{
+	struct found f = { .tid = tid };
+
+	assert_int_equal(0, task_reader_read(r, on_record, &f));
+	assert_int_equal(1, f.n);
+	return f.rec;
+}
+
+static struct task_reader *open_reader(bool bpf)
+{
+	struct task_reader *r;
+	struct err e = ERR_INIT;
+
+	assert_int_equal(0, task_reader_open(&r, bpf, &e));
+	if (bpf && !task_reader_uses_bpf(r))
+		skip_test(e.msg);
+	return r;
+}
+
+static void pin_to(size_t cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	assert_int_equal(0, sched_setaffinity(0, sizeof(set), &set));
+}
+
+static int burner(char what)
+{
+	if (what == 'p')
+		pin_to(0);
+	else if (what == 'b')
+		burn_ms(400);
+	return 0;
+}
+
+static void assert_close(const char *what, uint64_t want_ns, uint64_t got_ns, double tolerance)
+{
+	double off = ((double)got_ns - (double)want_ns) / (double)want_ns;
+
+	print_message("    %s: log %.3f ms, read %.3f ms (%+.3f %%)\n", what, (double)want_ns / 1e6,
+	              (double)got_ns / 1e6, off * 100);
+	assert_true(off < tolerance && off > -tolerance);
+}
+
+/* Alone, then against a second burner on the same CPU: time on it, and time waiting for it. */
+static void compare_with_log(bool bpf)
+{
+	struct task_reader *r = open_reader(bpf);
+	struct child a = child_start(burner), b = child_start(burner);
+	struct vm_task_rec before, after;
+	struct log log;
+
+	(void)child_do(&a, 'p');
+	(void)child_do(&b, 'p');
+	assert_int_equal(0, task_reader_watch(r, a.pid));
+	sleep_ms(20);
+	log_start(&log, a.pid);
+	before = read_one(r, a.pid);
+	child_tell(&b, 'b');
+	(void)child_do(&a, 'b');
+	(void)child_answer(&b);
+	sleep_ms(20); /* it sleeps in read() */
+	after = read_one(r, a.pid);
+	log_stop(&log);
+	assert_close("exec", log.run_ns, after.exec_ns - before.exec_ns, 0.01);
+	assert_close("run delay", log.wait_ns, after.run_delay_ns - before.run_delay_ns, 0.02);
+	task_reader_unwatch(r, a.pid);
+	(void)child_end(&a);
+	(void)child_end(&b);
+	task_reader_free(r);
+}
+
+static void test_iterator_agrees_with_log(void **state)
+{
+	(void)state;
+	compare_with_log(true);
+}
+
+static void test_proc_fallback_agrees_with_log(void **state)
+{
+	(void)state;
+	compare_with_log(false);
+}
+
+static void test_only_watched_processes(void **state)
+{
+	struct task_reader *r = open_reader(true);
+	struct found f = { .tid = getpid() };
+
+	(void)state;
+	assert_int_equal(0, task_reader_read(r, on_record, &f));
+	assert_int_equal(0, f.n);
+	assert_int_equal(0, task_reader_watch(r, getpid()));
+	(void)read_one(r, getpid());
+	task_reader_unwatch(r, getpid());
+	assert_int_equal(0, task_reader_read(r, on_record, &f));
+	assert_int_equal(0, f.n);
+	task_reader_free(r);
+}
+
+/* ---- throttling ----------------------------------------------------------- */
+
+#define CPU_V1 "/sys/fs/cgroup/cpu"
+
+static char cgroup[128];
+
+static void cgroup_remove(void)
+{
+	/* The members are dead and reaped; the kernel may need a moment to notice. */
+	for (int i = 0; cgroup[0] && rmdir(cgroup) < 0 && errno == EBUSY && i < 50; i++)
+		sleep_ms(20);
+}
+
+static void cgroup_write(const char *file, const char *text)
+{
+	char path[192];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", cgroup, file);
+	fd = open(path, O_WRONLY);
+	assert_true(fd >= 0);
+	assert_int_equal(strlen(text), write(fd, text, strlen(text)));
+	(void)close(fd);
+}
+
+static uint64_t cgroup_throttled_ns(void)
+{
+	_cleanup_(buf_done) struct buf text = BUF_INIT;
+	char path[192];
+	const char *at;
+
+	(void)snprintf(path, sizeof(path), "%s/cpu.stat", cgroup);
+	assert_int_equal(0, file_read(path, &text, 4096));
+	at = strstr(buf_cstr(&text), "throttled_time ");
+	assert_non_null(at);
+	return strtoull(at + strlen("throttled_time "), NULL, 10);
+}
+
+static void test_throttling_equals_cpu_stat(void **state)
+{
+	struct task_reader *r = open_reader(true);
+	struct child c = child_start(burner);
+	char pid[16];
+
+	(void)state;
+	(void)snprintf(cgroup, sizeof(cgroup), CPU_V1 "/periscope-test-%d", getpid());
+	if (mkdir(cgroup, 0755) < 0) {
+		cgroup[0] = '\0';
+		(void)child_end(&c);
+		task_reader_free(r);
+		print_message("    no cgroup v1 cpu controller at " CPU_V1 "\n");
+		skip();
+	}
+	(void)atexit(cgroup_remove);
+	cgroup_write("cpu.cfs_period_us", "50000");
+	cgroup_write("cpu.cfs_quota_us", "10000");
+	(void)snprintf(pid, sizeof(pid), "%d", c.pid);
+	cgroup_write("cgroup.procs", pid);
+	assert_int_equal(0, task_reader_watch(r, c.pid));
+	(void)child_do(&c, 'b');
+	sleep_ms(100); /* past the period: nothing is throttled now */
+	uint64_t want = cgroup_throttled_ns();
+	struct vm_task_rec rec = read_one(r, c.pid);
+
+	print_message("    cpu.stat %llu ns, read %llu ns\n", (unsigned long long)want,
+	              (unsigned long long)rec.throttled_ns);
+	assert_true(want > 100000000u); /* 400 ms at a fifth of a CPU */
+	assert_true(want == rec.throttled_ns);
+	assert_true(rec.run_delay_ns > want / 2); /* the trap: delay contains it */
+	(void)child_end(&c);
+	task_reader_free(r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_iterator_agrees_with_log),
+		cmocka_unit_test(test_proc_fallback_agrees_with_log),
+		cmocka_unit_test(test_only_watched_processes),
+		cmocka_unit_test(test_throttling_equals_cpu_stat),
+	};
+
+	skip_unless_root();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -35,6 +35,10 @@ static inline const uint8_t *varint_get(const uint8_t *src, const uint8_t *end, 
 {
 	uint64_t v = 0;
 
+	if (src < end && *src < 0x80) { /* nearly all: tags, short lengths, small deltas */
+		*ret = *src;
+		return src + 1;
+	}
 	for (uint32_t shift = 0; shift < 64 && src < end; shift += 7) {
 		uint8_t byte = *src++;
 

@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <curl/curl.h>
 
@@ -75,6 +77,35 @@ static void curl_slist_freep(struct curl_slist **list)
 	curl_slist_free_all(*list);
 }
 
+/* A line feed, as at the end of a token's file, would begin a header of its own. */
+static bool is_header(const char *text)
+{
+	bool colon = false;
+
+	for (; *text; text++) {
+		if (((unsigned char)*text < ' ' && *text != '\t') || *text == 0x7f)
+			return false;
+		colon |= *text == ':';
+	}
+	return colon;
+}
+
+static bool is_url(const char *url)
+{
+	return strncasecmp(url, "http://", 7) == 0 || strncasecmp(url, "https://", 8) == 0;
+}
+
+static int check(const struct http_request *req, struct err *e)
+{
+	if (!is_url(req->url))
+		return err_set(e, -EINVAL, "the URL must begin with http:// or https://");
+	for (const char *const *h = req->headers; h && *h; h++) {
+		if (!is_header(*h)) /* not quoted: it may hold a token */
+			return err_set(e, -EINVAL, "a header is not \"Name: value\" on one line");
+	}
+	return 0;
+}
+
 static int make_headers(const char *const *headers, struct curl_slist **ret)
 {
 	/* libcurl would wait a second for "100 Continue" with large bodies. */
@@ -122,7 +153,6 @@ static int errno_of(CURLcode code)
 	case CURLE_OK:
 		return 0;
 	case CURLE_URL_MALFORMAT:
-	case CURLE_UNSUPPORTED_PROTOCOL:
 		return -EINVAL;
 	case CURLE_OPERATION_TIMEDOUT:
 		return -ETIMEDOUT;
@@ -153,8 +183,10 @@ int http_post(struct http_client *c, const struct http_request *req, const _Atom
 	_cleanup_(curl_slist_freep) struct curl_slist *headers = NULL;
 	_cleanup_(buf_done) struct buf body = BUF_INIT;
 	long status = 0;
-	int r = make_headers(req->headers, &headers);
+	int r = check(req, e);
 
+	if (r == 0)
+		r = make_headers(req->headers, &headers);
 	if (r < 0)
 		return r;
 	c->why[0] = '\0';

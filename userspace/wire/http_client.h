@@ -3,7 +3,8 @@
 
 /*
  * A thin layer over libcurl: one connection's worth of POSTs, kept alive between them. Redirects
- * are never followed, only http and https are spoken, the answer's body is bounded.
+ * are never followed, only http and https are spoken, the answer's body is bounded. Proxies are
+ * those of the environment (http_proxy, https_proxy, no_proxy).
  *
  * Threads  One owner for each client. http_client_global_init() once, before any thread.
  */
@@ -21,12 +22,12 @@ struct http_request {
 	const char *url;
 	const char *const *headers; /* "Name: value", NULL-terminated; may be NULL */
 	struct str body;
-	int64_t timeout_ms; /* of the whole exchange */
+	int64_t timeout_ms; /* of the whole exchange; 0 = none */
 };
 
 struct http_reply {
 	int status;            /* of HTTP */
-	int64_t retry_after_s; /* -1 = the server did not say */
+	int64_t retry_after_s; /* from now, dates too; -1 = the server did not say, or said 0 */
 	struct buf body;       /* at most HTTP_REPLY_BYTES_MAX, the rest is dropped */
 };
 
@@ -38,7 +39,7 @@ void http_client_free(struct http_client *c); /* NULL is fine */
  * http_post() - sends and waits for the whole answer.
  *
  * Returns 0 whatever the status is (@ret is filled; http_reply_done() frees), or with @e
- *   -EINVAL      the URL is not one
+ *   -EINVAL      the URL is not one, or a header is not one line
  *   -ETIMEDOUT, -ECONNREFUSED, -EIO  no answer came; the sentence is libcurl's
  *   -ECANCELED   @stop became nonzero (looked at about once a second; may be NULL)
  *   -ENOMEM

@@ -304,18 +304,30 @@ int promtext_parse(struct str text, const struct promtext_ops *ops, void *ctx)
 
 /* ---- writing -------------------------------------------------------------- */
 
+static const char *escape_of(char c, bool quotes)
+{
+	if (c == '\\')
+		return "\\\\";
+	if (c == '\n')
+		return "\\n";
+	return c == '"' && quotes ? "\\\"" : NULL;
+}
+
+/* Runs without an escape go in as one piece: they are nearly everything. */
 static void put_escaped(struct buf *out, struct str s, bool quotes)
 {
+	size_t from = 0;
+
 	for (size_t i = 0; i < s.len; i++) {
-		if (s.p[i] == '\\')
-			buf_puts(out, "\\\\");
-		else if (s.p[i] == '\n')
-			buf_puts(out, "\\n");
-		else if (s.p[i] == '"' && quotes)
-			buf_puts(out, "\\\"");
-		else
-			buf_putc(out, s.p[i]);
+		const char *escape = escape_of(s.p[i], quotes);
+
+		if (!escape)
+			continue;
+		buf_put(out, s.p + from, i - from);
+		buf_puts(out, escape);
+		from = i + 1;
 	}
+	buf_put_str(out, str_skip(s, from));
 }
 
 static void put_quoted(struct buf *out, struct str s)
@@ -334,31 +346,41 @@ static bool is_plain_name(struct str s, bool colon)
 	return s.len > 0;
 }
 
-void promtext_write_sample(struct buf *out, const struct label *labels, uint32_t n_labels,
-                           double value, const int64_t *ts_ms)
+/* Quoted when it is not a name of the first format. */
+static void put_name(struct buf *out, struct str name, bool colon)
 {
-	bool plain = n_labels > 0 && is_plain_name(labels[0].value, true), first = true;
+	if (is_plain_name(name, colon))
+		buf_put_str(out, name);
+	else
+		put_quoted(out, name);
+}
+
+/* "name", "name{labels}", or "{"quoted name",labels}". */
+static void put_series(struct buf *out, const struct label *labels, uint32_t n_labels)
+{
+	bool plain = n_labels > 0 && is_plain_name(labels[0].value, true);
 
 	if (plain)
 		buf_put_str(out, labels[0].value);
-	if (!plain || n_labels > 1)
-		buf_putc(out, '{');
-	for (uint32_t i = plain; i < n_labels; i++, first = false) {
-		if (!first)
+	if (plain && n_labels == 1)
+		return;
+	buf_putc(out, '{');
+	if (!plain && n_labels > 0)
+		put_quoted(out, labels[0].value);
+	for (uint32_t i = 1; i < n_labels; i++) {
+		if (!plain || i > 1)
 			buf_putc(out, ',');
-		if (i == 0) {
-			put_quoted(out, labels[0].value);
-			continue;
-		}
-		if (is_plain_name(labels[i].name, false))
-			buf_put_str(out, labels[i].name);
-		else
-			put_quoted(out, labels[i].name);
+		put_name(out, labels[i].name, false);
 		buf_putc(out, '=');
 		put_quoted(out, labels[i].value);
 	}
-	if (!plain || n_labels > 1)
-		buf_putc(out, '}');
+	buf_putc(out, '}');
+}
+
+void promtext_write_sample(struct buf *out, const struct label *labels, uint32_t n_labels,
+                           double value, const int64_t *ts_ms)
+{
+	put_series(out, labels, n_labels);
 	buf_putc(out, ' ');
 	buf_put_double(out, value);
 	if (ts_ms) {
@@ -370,7 +392,11 @@ void promtext_write_sample(struct buf *out, const struct label *labels, uint32_t
 
 void promtext_write_metadata(struct buf *out, const char *name, const char *type, const char *help)
 {
-	buf_printf(out, "# HELP %s ", name);
+	buf_puts(out, "# HELP ");
+	put_name(out, str_from(name), true);
+	buf_putc(out, ' ');
 	put_escaped(out, str_from(help), false);
-	buf_printf(out, "\n# TYPE %s %s\n", name, type);
+	buf_puts(out, "\n# TYPE ");
+	put_name(out, str_from(name), true);
+	buf_printf(out, " %s\n", type);
 }

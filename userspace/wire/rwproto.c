@@ -428,6 +428,9 @@ int rw_compress(struct str body, struct buf *out)
 	return 0;
 }
 
+/* The densest element of the format is a copy: 3 bytes for up to 64. */
+#define EXPANSION_MAX 22
+
 int rw_decompress(struct str packed, size_t max_bytes, struct buf *out)
 {
 	size_t len;
@@ -437,6 +440,9 @@ int rw_decompress(struct str packed, size_t max_bytes, struct buf *out)
 		return -EBADMSG;
 	if (len > max_bytes)
 		return -EFBIG;
+	/* A few bytes must not make us reserve @max_bytes: the size they claim is impossible. */
+	if (len / EXPANSION_MAX > packed.len)
+		return -EBADMSG;
 	char *dst = buf_reserve(out, len);
 
 	if (!dst)

@@ -131,7 +131,7 @@ check-bpf: $(BPF_TESTS) ## Load every BPF program, drive it, compare (root)
 	$(Q)scripts/run-tests bpf $(BPF_TESTS)
 
 check-e2e: $(PROGRAMS) ## Both programs on loopback, with real micro-VMs (root; else skipped)
-	$(Q)O=$(O) scripts/run-tests e2e $(wildcard tests/e2e/test_*.py tests/e2e/*_smoke.py)
+	$(Q)O=$(O) scripts/run-tests e2e $(wildcard tests/e2e/test_*.py)
 
 demo: ## Boot a micro-VM and show its metrics; SECONDS=30 stops then and judges them
 	$(Q)scripts/deps demo

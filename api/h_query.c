@@ -179,6 +179,18 @@ static int reply_result(struct response *resp, struct mql_result *result, uint64
 	return reply_json(resp);
 }
 
+/* A text that cannot be read is the client's fault, one that cannot be evaluated the data's. */
+static int reply_query_error(struct response *resp, struct str text, int r, const struct err *e)
+{
+	_cleanup_(buf_done) struct buf canonical = BUF_INIT;
+
+	if (r != -EINVAL || mql_format(text, &canonical, NULL) != -EINVAL)
+		return reply_engine_error(resp, r, e);
+	if (e->pos < 0)
+		return reply_error(resp, REPLY_BAD_DATA, "%s", e->msg);
+	return reply_error(resp, REPLY_BAD_DATA, "%s (at byte %d)", e->msg, e->pos);
+}
+
 static int run(struct region *region, const struct plan *plan, struct response *resp)
 {
 	uint64_t start_ns = clock_mono_ns();
@@ -187,7 +199,7 @@ static int run(struct region *region, const struct plan *plan, struct response *
 	int r = mql_eval(region->store, &plan->q, &result, &e);
 
 	if (r < 0)
-		return reply_engine_error(resp, r, &e);
+		return reply_query_error(resp, plan->q.text, r, &e);
 	metric_add(&series_read, (int64_t)result.series_fetched);
 	metric_add(&samples_read, (int64_t)result.samples_read);
 	return reply_result(resp, &result, (clock_mono_ns() - start_ns) / 1000000);

@@ -91,9 +91,6 @@ int reply_engine_error(struct response *resp, int code, const struct err *e)
 
 	switch (code) {
 	case -EINVAL:
-		if (e->pos >= 0)
-			return reply_error(resp, REPLY_BAD_DATA, "%s (at byte %d)", why, e->pos);
-		return reply_error(resp, REPLY_EXECUTION, "%s", why);
 	case -ENOSPC:
 		return reply_error(resp, REPLY_EXECUTION, "%s", why);
 	case -ECANCELED:

@@ -36,8 +36,8 @@ int reply_empty(struct response *resp, int status);
 enum reply_error reply_kind_of(int status);
 
 /*
- * What a failed call of the engine or the store means to a client: -EINVAL with a position is a
- * wrong query, without one an impossible one; -ENOSPC a limit; -ECANCELED the deadline; -EAGAIN
- * try later; anything else is ours.
+ * What a failed call of the engine or the store means to a client: -EINVAL is a request that
+ * cannot be carried out, -ENOSPC a limit, -ECANCELED the deadline, -EAGAIN try later; anything
+ * else is ours.
  */
 int reply_engine_error(struct response *resp, int code, const struct err *e);

@@ -16,7 +16,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,7 +45,6 @@ struct batch_item {
 };
 
 struct batch {
-	_Atomic uint32_t n_refs;
 	struct arena text;
 	struct batch_vm *vms;
 	struct batch_item *items;
@@ -62,7 +60,6 @@ int batch_new(struct batch **ret, size_t samples_max)
 
 	if (!b)
 		return -ENOMEM;
-	atomic_init(&b->n_refs, 1);
 	b->text = ARENA_INIT(BATCH_TEXT_BYTES_MAX);
 	b->samples_max = samples_max;
 	b->current = NO_VM;
@@ -70,15 +67,9 @@ int batch_new(struct batch **ret, size_t samples_max)
 	return 0;
 }
 
-struct batch *batch_ref(struct batch *b)
-{
-	atomic_fetch_add_explicit(&b->n_refs, 1, memory_order_relaxed);
-	return b;
-}
-
 void batch_free(struct batch *b)
 {
-	if (!b || atomic_fetch_sub_explicit(&b->n_refs, 1, memory_order_acq_rel) > 1)
+	if (!b)
 		return;
 	arena_done(&b->text);
 	free(b->vms);

@@ -7,7 +7,7 @@
  * printed by
  * --once); it holds no pointer into a VM, so VMs may go away meanwhile.
  *
- * Threads  Filled by one; once it is shared (batch_ref()) it is read-only and free for all.
+ * Threads  One owner.
  * Limit    samples_max; above it batch_add() returns -ENOSPC and counts what was refused.
  * Cost     batch_add() copies the extra label values into the batch's arena and nothing else.
  */
@@ -25,8 +25,7 @@ struct batch;
 #define BATCH_EXTRA_LABELS_MAX SERIES_EXTRA_MAX
 
 int batch_new(struct batch **ret, size_t samples_max);
-struct batch *batch_ref(struct batch *b); /* for a second holder; from then on nobody adds */
-void batch_free(struct batch *b);         /* gives up one reference; NULL is fine */
+void batch_free(struct batch *b); /* NULL is fine */
 
 /*
  * Starts the samples of @vm, all stamped @ts_ms: one VM, one timestamp. The labels are copied

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <math.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -105,11 +104,13 @@ const struct series_layout *catalog_layout(enum series_id id)
 	return &layouts[id];
 }
 
-static bool is_name_start(const char *p)
+bool catalog_is_prefix(const char *p)
 {
+	if (strlen(p) > SERIES_PREFIX_BYTES_MAX)
+		return false;
 	for (size_t i = 0; p[i]; i++) {
-		bool letter = (p[i] >= 'a' && p[i] <= 'z') || (p[i] >= 'A' && p[i] <= 'Z') ||
-		              p[i] == '_' || p[i] == ':';
+		bool letter =
+			(p[i] >= 'a' && p[i] <= 'z') || (p[i] >= 'A' && p[i] <= 'Z') || p[i] == '_';
 
 		if (!letter && (i == 0 || p[i] < '0' || p[i] > '9'))
 			return false;
@@ -119,7 +120,7 @@ static bool is_name_start(const char *p)
 
 int catalog_set_prefix(const char *prefix)
 {
-	if (strlen(prefix) > SERIES_PREFIX_BYTES_MAX || !is_name_start(prefix))
+	if (!catalog_is_prefix(prefix))
 		return -EINVAL;
 	(void)pthread_once(&once, lay_out_all);
 	for (enum series_id id = 0; id < SERIES_N; id++)

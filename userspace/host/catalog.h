@@ -11,6 +11,7 @@
  *   extra labels  comma-separated, besides app, region, host, instance; "" for none
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "userspace/base/str.h"
@@ -59,8 +60,11 @@ struct series_layout {
 const struct series_layout *catalog_layout(enum series_id id);
 struct str catalog_standard_label(uint32_t i); /* i < SERIES_STANDARD_N */
 
+/* Good as the start of every metric name: letters, digits and _, at most 32. */
+bool catalog_is_prefix(const char *prefix);
+
 /*
- * Replaces the "fly_" that catalogue names begin with. -EINVAL when @prefix is not the start of a
- * metric name. Threads: before any batch is made, not while one is in use.
+ * Replaces the "fly_" that catalogue names begin with. -EINVAL when
+ * @prefix is not good for that. Threads: before any batch is made, not while one is in use.
  */
 int catalog_set_prefix(const char *prefix);

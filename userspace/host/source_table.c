@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The sources of this build: one row each. A file of its own: tests bring their own table. */
+#include "userspace/host/sources.h"
+
+#include "userspace/base/util.h"
+
+const struct source_ops *const source_table[] = {
+	&vm_task_source,
+	&diskstats_source,
+	&taps_source,
+	NULL,
+};
+
+const char *const *source_names(void)
+{
+	static const char *names[ARRAY_SIZE(source_table)];
+
+	for (size_t i = 0; source_table[i]; i++)
+		names[i] = source_table[i]->name;
+	return names;
+}

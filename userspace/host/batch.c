@@ -16,6 +16,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,6 +53,7 @@ struct batch {
 	size_t n_vms, vms_cap, n_items, items_cap, n_slots, samples_max;
 	uint64_t n_refused;
 	uint32_t current; /* VM begun last */
+	_Atomic uint32_t n_holders;
 };
 
 int batch_new(struct batch **ret, size_t samples_max)
@@ -63,13 +65,20 @@ int batch_new(struct batch **ret, size_t samples_max)
 	b->text = ARENA_INIT(BATCH_TEXT_BYTES_MAX);
 	b->samples_max = samples_max;
 	b->current = NO_VM;
+	atomic_store(&b->n_holders, 1);
 	*ret = b;
 	return 0;
 }
 
+struct batch *batch_ref(struct batch *b)
+{
+	(void)atomic_fetch_add(&b->n_holders, 1);
+	return b;
+}
+
 void batch_free(struct batch *b)
 {
-	if (!b)
+	if (!b || atomic_fetch_sub(&b->n_holders, 1) > 1)
 		return;
 	arena_done(&b->text);
 	free(b->vms);
@@ -275,6 +284,12 @@ bool batch_sample_is_stale(const struct batch *b, size_t i)
 {
 	assert(i < b->n_items);
 	return is_stale_mark(b->items[i].value);
+}
+
+uint64_t batch_sample_vm_id(const struct batch *b, size_t i)
+{
+	assert(i < b->n_items);
+	return b->vms[b->items[i].vm].id;
 }
 
 int batch_add_stale(struct batch *b, const struct batch *prev, size_t i, int64_t ts_ms)

@@ -4,10 +4,9 @@
 /*
  * What one tick collected: for each VM one timestamp and its samples, in the catalogue's order of
  * sources. A batch is filled on the collector thread, then handed as a whole to the sender (or
- * printed by
- * --once); it holds no pointer into a VM, so VMs may go away meanwhile.
+ * printed by --once); it holds no pointer into a VM, so VMs may go away meanwhile.
  *
- * Threads  One owner.
+ * Threads  One owner while it is filled; then any number of readers that hold a reference.
  * Limit    samples_max; above it batch_add() returns -ENOSPC and counts what was refused.
  * Cost     batch_add() copies the extra label values into the batch's arena and nothing else.
  */
@@ -25,20 +24,20 @@ struct batch;
 #define BATCH_EXTRA_LABELS_MAX SERIES_EXTRA_MAX
 
 int batch_new(struct batch **ret, size_t samples_max);
-void batch_free(struct batch *b); /* NULL is fine */
+/* Another holder of @b, which from then on must not be added to; returns @b. Threads: any. */
+struct batch *batch_ref(struct batch *b);
+void batch_free(struct batch *b); /* one holder less; the last frees. NULL is fine */
 
 /*
  * Starts the samples of @vm, all stamped @ts_ms: one VM, one timestamp. The labels are copied
- * once.
- * Calling it again for the same VM in one tick continues that VM (sources are collected one after
- * another, the timestamp of the first call stays).
+ * once. Calling it again for the same VM in one tick continues that VM (sources are collected one
+ * after another, the timestamp of the first call stays).
  */
 int batch_begin_vm(struct batch *b, const struct vm *vm, int64_t ts_ms);
 
 /*
  * Adds a sample to the VM begun last. @value is in the kernel's unit (see the row's scale);
- * @extra are
- * the values of the row's extra labels, in the row's order.
+ * @extra are the values of the row's extra labels, in the row's order.
  */
 int batch_add(struct batch *b, enum series_id id, const char *const *extra, double value);
 
@@ -51,6 +50,8 @@ uint64_t batch_n_refused(const struct batch *b); /* for want of room: of samples
  */
 uint64_t batch_series_hash(const struct batch *b, size_t i);
 bool batch_sample_is_stale(const struct batch *b, size_t i);
+
+uint64_t batch_sample_vm_id(const struct batch *b, size_t i);
 
 /* Ends the series of the @i-th sample of @prev: adds a stale mark for it to @b, stamped @ts_ms. */
 int batch_add_stale(struct batch *b, const struct batch *prev, size_t i, int64_t ts_ms);

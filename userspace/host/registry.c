@@ -625,6 +625,11 @@ int registry_each(const struct registry *r, registry_vm_f fn, void *ctx)
 	return 0;
 }
 
+int registry_fd(const struct registry *r)
+{
+	return r->epoll_fd;
+}
+
 size_t registry_n_running(const struct registry *r)
 {
 	size_t n = 0;

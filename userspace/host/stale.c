@@ -68,3 +68,15 @@ int64_t stale_mark_ended(struct batch *now, const struct batch *before, int64_t 
 	}
 	return n_added;
 }
+
+int64_t stale_mark_vm(struct batch *now, const struct batch *before, uint64_t vm_id, int64_t ts_ms)
+{
+	int64_t n_added = 0;
+
+	for (size_t i = 0; before && i < batch_n_samples(before); i++) {
+		if (batch_sample_vm_id(before, i) == vm_id && !batch_sample_is_stale(before, i) &&
+		    batch_add_stale(now, before, i, ts_ms) == 0)
+			n_added++;
+	}
+	return n_added;
+}

@@ -25,3 +25,10 @@ struct batch;
  * refused. Cost: O(samples of both), one table of 8 bytes x 2 x samples of @now.
  */
 int64_t stale_mark_ended(struct batch *now, const struct batch *before, int64_t ts_ms);
+
+/*
+ * stale_mark_vm() - the same at once for a VM that ended between two ticks.
+ *
+ * The next tick marks its series once more, which says nothing new and does no harm.
+ */
+int64_t stale_mark_vm(struct batch *now, const struct batch *before, uint64_t vm_id, int64_t ts_ms);

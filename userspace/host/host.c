@@ -1,0 +1,510 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "userspace/host/host.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "userspace/base/alloc.h"
+#include "userspace/base/cleanup.h"
+#include "userspace/base/clock.h"
+#include "userspace/base/log.h"
+#include "userspace/base/metrics.h"
+#include "userspace/base/sdnotify.h"
+#include "userspace/base/util.h"
+#include "userspace/host/batch.h"
+#include "userspace/host/catalog.h"
+#include "userspace/host/discover.h"
+#include "userspace/host/drops.h"
+#include "userspace/host/host_conf.h"
+#include "userspace/host/registry.h"
+#include "userspace/host/selfhttp.h"
+#include "userspace/host/sender.h"
+#include "userspace/host/sources.h"
+#include "userspace/host/stale.h"
+#include "userspace/host/vm_life.h"
+#include "userspace/wire/http_client.h"
+
+#define EVENTS_MAX     16
+#define ALIGN_FRACTION 1000 /* a tick this part of the interval late still counts as in time */
+
+static struct metric ticks =
+	METRIC_COUNTER("periscope_host_collections_total", "", "Collections made.");
+static struct metric ticks_missed =
+	METRIC_COUNTER("periscope_host_collections_missed_total", "",
+                       "Collections left out because the one before took too long.");
+static struct metric events_up =
+	METRIC_GAUGE("periscope_host_process_events_up", "",
+                     "1 while the kernel tells of process starts and ends; 0: /proc is scanned.");
+static struct metric events_lost = METRIC_COUNTER("periscope_host_process_events_lost_total", "",
+                                                  "Process events lost; each led to a scan.");
+static struct metric reloads_failed = METRIC_COUNTER(
+	"periscope_host_reloads_failed_total", "", "Reloads refused because of the settings file.");
+METRIC_REGISTER(ticks);
+METRIC_REGISTER(ticks_missed);
+METRIC_REGISTER(events_up);
+METRIC_REGISTER(events_lost);
+METRIC_REGISTER(reloads_failed);
+
+DEFINE_CLEANUP(struct batch *, batch_free);
+DEFINE_CLEANUP(struct sources *, sources_free);
+
+struct host {
+	struct host_conf *conf;
+	const char *path;
+	struct registry *registry;
+	struct sources *sources;
+	struct sender *sender;
+	struct selfhttp *selfhttp;
+	struct vm_life *life; /* NULL: no process events */
+	struct batch *last;   /* the tick before */
+	uint64_t n_lost_seen;
+	int epoll_fd, timer_fd, signal_fd;
+	bool ending;
+};
+
+/* ---- VMs and processes ---------------------------------------------------------------------- */
+
+static void on_vm_added(void *ctx, const struct vm *vm)
+{
+	struct host *h = ctx;
+
+	log_info("VM runs", STRV("instance", vm->instance), STRV("app", vm->app),
+	         I64("pid", vm->pid), U64("vcpus", vm->n_vcpus), U64("disks", vm->n_disks),
+	         U64("taps", vm->n_taps));
+	sources_vm_added(h->sources, vm);
+}
+
+static void on_vm_gone(void *ctx, const struct vm *vm)
+{
+	_cleanup_(batch_freep) struct batch *marks = NULL;
+	struct host *h = ctx;
+
+	log_info("VM ended", STRV("instance", vm->instance), STRV("app", vm->app),
+	         I64("pid", vm->pid));
+	sources_vm_gone(h->sources, vm);
+	if (!h->last || batch_new(&marks, (size_t)h->conf->tick_samples_max) < 0)
+		return; /* the next tick marks them */
+	(void)stale_mark_vm(marks, h->last, vm->id, clock_unix_ms());
+	sender_push(h->sender, TAKE_PTR(marks));
+}
+
+static void on_life(void *ctx, const struct vm_life_event *ev)
+{
+	struct host *h = ctx;
+
+	if (ev->what == VM_LIFE_EXEC)
+		registry_executed(h->registry, ev->pid, ev->comm);
+	else
+		registry_exited(h->registry, ev->pid);
+}
+
+static int watch(void *ctx, pid_t pid)
+{
+	struct host *h = ctx;
+
+	return vm_life_watch(h->life, pid);
+}
+
+static void unwatch(void *ctx, pid_t pid)
+{
+	struct host *h = ctx;
+
+	vm_life_unwatch(h->life, pid);
+}
+
+static void dispatch_life(struct host *h)
+{
+	int r = vm_life_dispatch(h->life);
+	uint64_t n_lost = vm_life_lost(h->life);
+
+	if (r < 0)
+		log_warn("process events: reading failed", STRV("why", strerror(-r)));
+	if (n_lost == h->n_lost_seen && r >= 0)
+		return;
+	metric_add(&events_lost, (int64_t)(n_lost - h->n_lost_seen));
+	h->n_lost_seen = n_lost;
+	registry_rescan(h->registry);
+}
+
+/* ---- ticks ---------------------------------------------------------------------------------- */
+
+static int arm_timer(struct host *h)
+{
+	int64_t every_ms = h->conf->interval_ms;
+	int64_t first_ms = (clock_unix_ms() / every_ms + 1) * every_ms;
+	const struct itimerspec spec = {
+		.it_value = { .tv_sec = first_ms / 1000, .tv_nsec = first_ms % 1000 * 1000000 },
+		.it_interval = { .tv_sec = every_ms / 1000, .tv_nsec = every_ms % 1000 * 1000000 },
+	};
+
+	return timerfd_settime(h->timer_fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &spec,
+	                       NULL) < 0
+	               ? neg_errno()
+	               : 0;
+}
+
+/* The tick's nominal time when we are nearly there: equal steps compress to nothing. */
+static int64_t stamp(int64_t interval_ms)
+{
+	int64_t now_ms = clock_unix_ms(), late_ms = now_ms % interval_ms;
+
+	return late_ms <= interval_ms / ALIGN_FRACTION ? now_ms - late_ms : now_ms;
+}
+
+static int collect(struct host *h, struct batch **ret)
+{
+	_cleanup_(batch_freep) struct batch *b = NULL;
+	int64_t now_ms = stamp(h->conf->interval_ms);
+	int r = batch_new(&b, (size_t)h->conf->tick_samples_max);
+
+	if (r < 0)
+		return r;
+	r = registry_collect(h->registry, now_ms, b);
+	if (r < 0 && r != -ENOSPC)
+		return r;
+	sources_collect(h->sources, h->registry, now_ms, b);
+	if (stale_mark_ended(b, h->last, now_ms) < 0)
+		log_warn("collection: no memory for stale marks");
+	*ret = TAKE_PTR(b);
+	return 0;
+}
+
+static void tick(struct host *h)
+{
+	struct batch *b;
+	int r = collect(h, &b);
+
+	metric_add(&ticks, 1);
+	if (r < 0) {
+		log_error("collection failed", STRV("why", strerror(-r)));
+		return;
+	}
+	if (batch_n_refused(b) > 0) {
+		drops_add(DROP_COLLECTION_FULL, batch_n_refused(b));
+		log_warn("collection is full: samples were refused",
+		         U64("samples", batch_n_refused(b)));
+	}
+	batch_free(h->last);
+	h->last = batch_ref(b);
+	sender_push(h->sender, b);
+}
+
+static void on_timer(struct host *h)
+{
+	uint64_t n = 0;
+
+	if (read(h->timer_fd, &n, sizeof(n)) < 0) {
+		if (errno == ECANCELED) /* somebody set the clock */
+			(void)arm_timer(h);
+		return;
+	}
+	if (n > 1)
+		metric_add(&ticks_missed, (int64_t)n - 1);
+	tick(h);
+}
+
+/* ---- signals -------------------------------------------------------------------------------- */
+
+static sigset_t signals(void)
+{
+	static const int list[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1 };
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	for (size_t i = 0; i < ARRAY_SIZE(list); i++)
+		(void)sigaddset(&set, list[i]);
+	return set;
+}
+
+void host_block_signals(void)
+{
+	sigset_t set = signals();
+
+	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+}
+
+static void conf_free(struct host_conf *conf)
+{
+	if (conf)
+		host_conf_done(conf);
+	free(conf);
+}
+
+DEFINE_CLEANUP(struct host_conf *, conf_free);
+
+static int load_again(struct host *h, struct host_conf **ret, struct err *e)
+{
+	_cleanup_free_ struct host_conf *fresh = mem_zalloc(1, sizeof(*fresh));
+	const char *fixed;
+	int r = fresh ? host_conf_load(h->path, source_names(), fresh, e) : -ENOMEM;
+
+	if (r < 0)
+		return r;
+	fixed = conf_unreloadable_change(&host_conf_schema, h->conf, fresh);
+	if (fixed) {
+		host_conf_done(fresh);
+		return err_set(e, -EINVAL, "%s: a change needs a restart", fixed);
+	}
+	*ret = TAKE_PTR(fresh);
+	return 0;
+}
+
+static void use_conf(struct host *h, struct host_conf *fresh)
+{
+	bool new_interval = fresh->interval_ms != h->conf->interval_ms;
+
+	log_set_level((enum log_level)fresh->log_level);
+	sources_set_conf(h->sources, fresh);
+	registry_reload(h->registry, fresh);
+	conf_free(h->conf);
+	h->conf = fresh;
+	if (new_interval)
+		(void)arm_timer(h);
+}
+
+static void reload(struct host *h)
+{
+	_cleanup_(conf_freep) struct host_conf *fresh = NULL;
+	struct err e = ERR_INIT;
+
+	(void)sdnotify_reloading();
+	int r = load_again(h, &fresh, &e);
+
+	if (r == 0)
+		r = sender_set_conf(h->sender, fresh, &e);
+	if (r == 0) {
+		use_conf(h, TAKE_PTR(fresh));
+		log_info("settings read again");
+	} else {
+		metric_add(&reloads_failed, 1);
+		log_error("settings not read again, those before stay",
+		          STRV("why", e.msg[0] ? e.msg : strerror(-r)));
+	}
+	(void)sdnotify_ready("collecting");
+}
+
+static void dump(struct host *h)
+{
+	log_info("state", U64("vms", registry_n_running(h->registry)),
+	         U64("sources_up", sources_n_up(h->sources)),
+	         U64("samples_in_last_collection", h->last ? batch_n_samples(h->last) : 0));
+	registry_dump(h->registry);
+	sources_dump(h->sources);
+}
+
+static void on_signal(struct host *h)
+{
+	struct signalfd_siginfo info;
+
+	while (read(h->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (info.ssi_signo == SIGHUP)
+			reload(h);
+		else if (info.ssi_signo == SIGUSR1)
+			dump(h);
+		else
+			h->ending = true;
+	}
+}
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
+static void put_build_info(struct buf *out, void *ctx)
+{
+	(void)ctx;
+	metrics_put_family(out, "periscope_host_build_info", "gauge", "Version of the program.");
+	metrics_put(out, "periscope_host_build_info", "version=\"" PERISCOPE_VERSION "\"", 1);
+}
+
+/* Each VM costs a descriptor; the default of 1,024 would be a limit nobody asked for. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+static void open_life(struct host *h)
+{
+	struct err e = ERR_INIT;
+	int r = vm_life_open(&h->life, on_life, h, &e);
+
+	for (size_t i = 0; r == 0 && discover_comm(i); i++)
+		r = vm_life_want_comm(h->life, discover_comm(i));
+	metric_set(&events_up, r == 0);
+	if (r == 0)
+		return;
+	vm_life_close(h->life);
+	h->life = NULL;
+	log_warn("process events: off, /proc is scanned every second",
+	         STRV("why", e.msg[0] ? e.msg : strerror(-r)));
+}
+
+static int add_fd(struct host *h, int fd)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.fd = fd };
+
+	return epoll_ctl(h->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0 ? neg_errno() : 0;
+}
+
+static int open_fds(struct host *h)
+{
+	const sigset_t set = signals();
+	int r = 0;
+
+	h->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	h->timer_fd = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+	h->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (h->epoll_fd < 0 || h->timer_fd < 0 || h->signal_fd < 0)
+		return neg_errno();
+	const int fds[] = { h->timer_fd, h->signal_fd, registry_fd(h->registry),
+		            h->life ? vm_life_fd(h->life) : -1 };
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(fds); i++) {
+		if (fds[i] >= 0)
+			r = add_fd(h, fds[i]);
+	}
+	return r == 0 ? arm_timer(h) : r;
+}
+
+static int open_sources(const struct host_conf *conf, struct sources **ret, struct err *e)
+{
+	_cleanup_(sources_freep) struct sources *s = NULL;
+	int r = sources_new(&s, source_table, conf);
+
+	if (r == 0 && sources_n_up(s) == 0)
+		r = err_set(e, -EPERM, "none of the sources works here: run it as root");
+	if (r == 0)
+		*ret = TAKE_PTR(s);
+	return r;
+}
+
+static int open_parts(struct host *h, struct err *e)
+{
+	const struct registry_listener listener = { on_vm_added, on_vm_gone, h };
+	int r = open_sources(h->conf, &h->sources, e);
+
+	if (r == 0)
+		r = sender_new(&h->sender, h->conf, e);
+	if (r < 0)
+		return r;
+	open_life(h);
+	const struct registry_world world = { .watch = h->life ? watch : NULL,
+		                              .unwatch = h->life ? unwatch : NULL,
+		                              .ctx = h };
+
+	r = registry_new(&h->registry, h->conf, &listener, &world, e);
+	if (r == 0)
+		r = open_fds(h);
+	if (r < 0)
+		return r;
+	metrics_collector_add(put_build_info, h);
+	metrics_collector_add(registry_metrics, h->registry);
+	metrics_collector_add(sources_metrics, h->sources);
+	return selfhttp_start(&h->selfhttp, h->conf->listen, e);
+}
+
+int host_open(struct host **ret, struct host_conf *conf, const char *path, struct err *e)
+{
+	struct host *h = mem_zalloc(1, sizeof(*h));
+
+	if (!h) {
+		conf_free(conf);
+		return -ENOMEM;
+	}
+	h->conf = conf;
+	h->path = path;
+	h->epoll_fd = h->timer_fd = h->signal_fd = -1;
+	raise_descriptor_limit();
+	int r = catalog_set_prefix(conf->prefix);
+
+	if (r == 0)
+		r = http_client_global_init();
+	if (r == 0)
+		r = open_parts(h, e);
+	if (r < 0) {
+		host_close(h);
+		return r;
+	}
+	*ret = h;
+	return 0;
+}
+
+static void dispatch(struct host *h, int fd)
+{
+	if (fd == h->signal_fd)
+		on_signal(h);
+	else if (fd == h->timer_fd)
+		on_timer(h);
+	else if (fd == registry_fd(h->registry))
+		registry_dispatch(h->registry);
+	else
+		dispatch_life(h);
+}
+
+static int watchdog_wait_ms(void)
+{
+	uint64_t us = sdnotify_watchdog_us();
+
+	return us == 0 ? -1 : (int)MIN(us / 2000 + 1, (uint64_t)60000);
+}
+
+void host_run(struct host *h)
+{
+	struct epoll_event events[EVENTS_MAX];
+	const int wait_ms = watchdog_wait_ms();
+
+	registry_start(h->registry);
+	log_info("collecting", STRV("version", PERISCOPE_VERSION),
+	         U64("vms", registry_n_running(h->registry)),
+	         U64("sources", sources_n_up(h->sources)));
+	(void)sdnotify_ready("collecting");
+	while (!h->ending) {
+		int n = epoll_wait(h->epoll_fd, events, EVENTS_MAX, wait_ms);
+
+		for (int i = 0; i < n && !h->ending; i++)
+			dispatch(h, events[i].data.fd);
+		(void)sdnotify_watchdog();
+	}
+	(void)sdnotify_stopping();
+	log_info("ending: what waits is sent first");
+}
+
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		(void)close(fd);
+}
+
+void host_close(struct host *h)
+{
+	if (!h)
+		return;
+	selfhttp_stop(h->selfhttp);
+	if (h->registry) {
+		metrics_collector_del(put_build_info, h);
+		metrics_collector_del(registry_metrics, h->registry);
+		metrics_collector_del(sources_metrics, h->sources);
+	}
+	registry_free(h->registry);
+	sources_free(h->sources);
+	vm_life_close(h->life);
+	batch_free(h->last);
+	sender_stop(h->sender, h->conf->flush_ms);
+	close_fd(h->epoll_fd);
+	close_fd(h->timer_fd);
+	close_fd(h->signal_fd);
+	conf_free(h->conf);
+	free(h);
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* periscope-host: options, settings, and what to do with them. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "userspace/base/alloc.h"
+#include "userspace/base/log.h"
+#include "userspace/base/opt.h"
+#include "userspace/base/util.h"
+#include "userspace/host/host.h"
+#include "userspace/host/host_conf.h"
+#include "userspace/host/once.h"
+#include "userspace/host/sources.h"
+
+struct options {
+	bool once, check_config, print_config, help, version;
+	const char *config;
+};
+
+#define ROW(n, arg, type, field, help)                                    \
+	{                                                                 \
+		n, arg, OPT_##type, offsetof(struct options, field), help \
+	}
+static const struct opt_row rows[] = {
+	ROW("config", "FILE", STRING, config, "settings; default " HOST_CONF_PATH),
+	ROW("once", NULL, FLAG, once, "collect once, print the samples and exit"),
+	ROW("check-config", NULL, FLAG, check_config, "check the settings and exit"),
+	ROW("print-config", NULL, FLAG, print_config, "print the settings in effect and exit"),
+	ROW("help", NULL, FLAG, help, "print this and exit"),
+	ROW("version", NULL, FLAG, version, "print the version and exit"),
+};
+#undef ROW
+
+static int complain(int code, int r, const struct err *e)
+{
+	(void)fprintf(stderr, "periscope-host: %s\n", e->msg[0] ? e->msg : strerror(-r));
+	return code;
+}
+
+static void print(FILE *to, struct buf *b)
+{
+	(void)fwrite(b->p, 1, b->len, to);
+	buf_done(b);
+}
+
+static int failure_code(int r)
+{
+	return r == -EPERM || r == -EACCES ? EXIT_PRIVILEGE : EXIT_RUNTIME;
+}
+
+static int run_daemon(struct host_conf *conf, const char *path)
+{
+	struct err e = ERR_INIT;
+	struct host *h = NULL;
+
+	host_block_signals();
+	int r = host_open(&h, conf, path, &e);
+
+	if (r < 0)
+		return complain(failure_code(r), r, &e);
+	host_run(h);
+	host_close(h);
+	return EXIT_DONE;
+}
+
+static int print_once(const struct host_conf *conf)
+{
+	struct buf out = BUF_INIT, warnings = BUF_INIT;
+	struct err e = ERR_INIT;
+	int r = once_collect(conf, &out, &warnings, &e);
+
+	print(stderr, &warnings);
+	if (r == 0)
+		print(stdout, &out);
+	buf_done(&out);
+	if (r < 0)
+		return complain(failure_code(r), r, &e);
+	return fflush(stdout) == 0 ? EXIT_DONE : EXIT_RUNTIME;
+}
+
+/* What is asked of the settings alone; -1 when the daemon is to run. */
+static int inspect(const struct options *o, const struct host_conf *conf)
+{
+	struct buf out = BUF_INIT;
+
+	if (o->print_config) {
+		conf_print(&host_conf_schema, conf, &out);
+		print(stdout, &out);
+		return EXIT_DONE;
+	}
+	if (o->check_config) {
+		(void)puts("the settings are valid");
+		return EXIT_DONE;
+	}
+	return o->once ? print_once(conf) : -1;
+}
+
+static int with_conf(const struct options *o)
+{
+	const char *path = o->config ? o->config : HOST_CONF_PATH;
+	struct host_conf *conf = mem_zalloc(1, sizeof(*conf));
+	struct err e = ERR_INIT;
+	int r = conf ? host_conf_load(path, source_names(), conf, &e) : -ENOMEM;
+
+	if (r < 0) {
+		free(conf);
+		return complain(EXIT_CONFIG, r, &e);
+	}
+	log_set_level(o->once ? LOG_ERROR_LEVEL : (enum log_level)conf->log_level);
+	int code = inspect(o, conf);
+
+	if (code < 0)
+		return run_daemon(conf, path); /* takes the settings over */
+	host_conf_done(conf);
+	free(conf);
+	return code;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = { 0 };
+	struct buf out = BUF_INIT;
+	struct err e = ERR_INIT;
+	int r = opt_parse(rows, ARRAY_SIZE(rows), argc, argv, &o, &e);
+
+	if (r < 0)
+		return complain(EXIT_USAGE, r, &e);
+	if (o.help) {
+		opt_help("periscope-host",
+		         "Measures the micro-VMs of this host from outside and sends what it sees.",
+		         rows, ARRAY_SIZE(rows), &out);
+		print(stdout, &out);
+		return EXIT_DONE;
+	}
+	if (o.version) {
+		(void)puts("periscope-host " PERISCOPE_VERSION);
+		return EXIT_DONE;
+	}
+	return with_conf(&o);
+}

@@ -70,6 +70,7 @@ struct sender {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	struct settings *next;      /* not taken yet, or NULL */
+	bool finished;              /* the thread is about to end */
 	_Atomic uint64_t giveup_ns; /* monotonic; 0 = never */
 	_Atomic int abort;          /* for the request on its way */
 
@@ -183,7 +184,7 @@ int sender_set_conf(struct sender *s, const struct host_conf *conf, struct err *
 	(void)pthread_mutex_lock(&s->lock);
 	settings_free(s->next);
 	s->next = TAKE_PTR(fresh);
-	(void)pthread_cond_signal(&s->changed); /* ends a wait: the new address may work */
+	(void)pthread_cond_broadcast(&s->changed); /* ends a wait: the new address may work */
 	(void)pthread_mutex_unlock(&s->lock);
 	return 0;
 }
@@ -265,22 +266,24 @@ static int64_t next_wait_ms(struct sender *s, int64_t retry_after_s)
 	return MAX(ms, asked_ms);
 }
 
+static struct timespec timespec_of(uint64_t ns)
+{
+	return (struct timespec){ .tv_sec = (time_t)(ns / 1000000000),
+		                  .tv_nsec = (long)(ns % 1000000000) };
+}
+
+/* Ends early for new settings, and when the time to give up comes first. */
 static void wait_ms(struct sender *s, int64_t ms)
 {
 	uint64_t until_ns = clock_mono_ns() + (uint64_t)ms * MS_NS;
-	uint64_t giveup_ns;
-	int r = 0;
 
 	(void)pthread_mutex_lock(&s->lock);
-	while (r == 0 && !s->next) {
-		giveup_ns = atomic_load(&s->giveup_ns);
-		uint64_t ns = giveup_ns != 0 ? MIN(until_ns, giveup_ns) : until_ns;
-		const struct timespec until = { .tv_sec = (time_t)(ns / 1000000000),
-			                        .tv_nsec = (long)(ns % 1000000000) };
+	while (!s->next && clock_mono_ns() < until_ns && !giving_up(s)) {
+		uint64_t giveup_ns = atomic_load(&s->giveup_ns);
+		const struct timespec until =
+			timespec_of(giveup_ns != 0 ? MIN(until_ns, giveup_ns) : until_ns);
 
-		r = pthread_cond_timedwait(&s->changed, &s->lock, &until);
-		if (clock_mono_ns() < ns)
-			r = 0; /* woken to look at giveup_ns anew */
+		(void)pthread_cond_timedwait(&s->changed, &s->lock, &until);
 	}
 	(void)pthread_mutex_unlock(&s->lock);
 }
@@ -396,6 +399,10 @@ static void *run(void *arg)
 		send_batch(s, b);
 		outbox_release(s->outbox, b);
 	}
+	(void)pthread_mutex_lock(&s->lock);
+	s->finished = true;
+	(void)pthread_cond_broadcast(&s->changed);
+	(void)pthread_mutex_unlock(&s->lock);
 	return NULL;
 }
 
@@ -463,25 +470,20 @@ void sender_push(struct sender *s, struct batch *b)
 
 void sender_stop(struct sender *s, int64_t flush_ms)
 {
-	struct timespec until;
-
 	if (!s)
 		return;
-	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += (time_t)(flush_ms / 1000);
-	until.tv_nsec += (long)(flush_ms % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
-	atomic_store(&s->giveup_ns, (uint64_t)until.tv_sec * 1000000000 + (uint64_t)until.tv_nsec);
+	uint64_t giveup_ns = clock_mono_ns() + (uint64_t)flush_ms * MS_NS;
+	const struct timespec until = timespec_of(giveup_ns);
+	int r = 0;
+
+	atomic_store(&s->giveup_ns, giveup_ns);
 	outbox_close(s->outbox);
 	(void)pthread_mutex_lock(&s->lock);
-	(void)pthread_cond_signal(&s->changed);
+	(void)pthread_cond_broadcast(&s->changed);
+	while (!s->finished && r == 0)
+		r = pthread_cond_timedwait(&s->changed, &s->lock, &until);
 	(void)pthread_mutex_unlock(&s->lock);
-	if (pthread_clockjoin_np(s->thread, NULL, CLOCK_MONOTONIC, &until) != 0) {
-		atomic_store(&s->abort, 1);
-		(void)pthread_join(s->thread, NULL);
-	}
+	atomic_store(&s->abort, 1);
+	(void)pthread_join(s->thread, NULL);
 	sender_free(s);
 }

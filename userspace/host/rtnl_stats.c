@@ -22,6 +22,7 @@
 
 #define REPLY_BYTES ((size_t)64 << 10)
 #define TIMEOUT_S   2
+#define ERRNO_MAX   4095 /* include/linux/err.h */
 
 struct rtnl_stats {
 	int fd;    /* netlink */
@@ -66,7 +67,7 @@ static int parse_error(const struct nlmsghdr *h)
 	if (h->nlmsg_len < NLMSG_HDRLEN + sizeof(code))
 		return -EBADMSG;
 	memcpy(&code, (const char *)h + NLMSG_HDRLEN, sizeof(code));
-	return code < 0 ? code : -EBADMSG;
+	return code < 0 && code >= -ERRNO_MAX ? code : -EBADMSG;
 }
 
 int rtnl_stats_parse(const void *data, size_t bytes, uint32_t seq, rtnl_stats_f fn, void *ctx)

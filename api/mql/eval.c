@@ -11,6 +11,7 @@
 #include "api/mql/numtext.h"
 #include "api/mql/plan.h"
 #include "api/mql/rollup.h"
+#include "api/mql/rollup_many.h"
 #include "userspace/base/alloc.h"
 #include "userspace/base/clock.h"
 #include "userspace/base/util.h"
@@ -139,6 +140,7 @@ struct sink {
 struct rollup_job {
 	struct rollup_conf conf;
 	const struct ast *call; /* for positions */
+	struct rollup_many_call many;
 	bool keep_names;
 };
 
@@ -158,17 +160,32 @@ static int reserve(struct eval *ev, size_t n)
 	return 0;
 }
 
+static int roll_many(struct eval *ev, const struct rollup_job *job, const struct mname *mn,
+                     uint32_t n, const struct sink *to)
+{
+	struct series_set made = { 0 };
+	int r = rollup_many_run(ev, &job->many, &job->conf, mn, ev->values, ev->ts_ms, n,
+	                        ev->scratch, &made);
+
+	for (size_t i = 0; r == 0 && i < made.n; i++)
+		r = sink_take(ev, to, &made.v[i].mn, made.v[i].values);
+	return r < 0 ? r : eval_tick(ev);
+}
+
 /* The samples are in ev->values and ev->ts_ms. @reuse: values of an aggregate, or NULL. */
 static int roll_one(struct eval *ev, const struct rollup_job *job, struct mname mn, uint32_t n,
                     double *reuse, const struct sink *to)
 {
-	double *dst = reuse ? reuse : values_new(ev->arena, job->conf.grid.n, NAN);
+	double *dst;
 
+	if (!job->keep_names)
+		mn.name = STR_NULL;
+	if (job->conf.fn->many)
+		return roll_many(ev, job, &mn, n, to);
+	dst = reuse ? reuse : values_new(ev->arena, job->conf.grid.n, NAN);
 	if (!dst)
 		return eval_no_memory(ev);
 	rollup_run(&job->conf, ev->values, ev->ts_ms, n, ev->scratch, dst);
-	if (!job->keep_names)
-		mn.name = STR_NULL;
 	int r = sink_take(ev, to, &mn, dst);
 
 	return r < 0 ? r : eval_tick(ev);
@@ -351,6 +368,9 @@ static int rollup_offset(struct eval *ev, struct rollup_job *job, const struct a
 
 	if (r < 0)
 		return r;
+	if ((job->conf.fn->flags & FN_STEP_AHEAD) &&
+	    __builtin_sub_overflow(offset_ms, g->step_ms, &offset_ms))
+		return eval_fail(ev, at, "the offset leaves the range of time");
 	if (__builtin_sub_overflow(g->start_ms, offset_ms, &g->start_ms) ||
 	    __builtin_sub_overflow(g->end_ms, offset_ms, &g->end_ms))
 		return eval_fail(ev, at, "the offset leaves the range of time");
@@ -471,7 +491,10 @@ static struct rollup_job job_new(struct eval *ev, const struct grid *g, const st
                                  const struct ast *call)
 {
 	return (struct rollup_job){
-		.conf = { .fn = fn, .grid = *g, .lookback_ms = ev->q->lookback_ms },
+		.conf = { .fn = fn,
+		          .flags = fn->flags,
+		          .grid = *g,
+		          .lookback_ms = ev->q->lookback_ms },
 		.call = call,
 		.keep_names = (fn->flags & FN_KEEP_NAME) ||
 		              (call->kind == AST_CALL && call->call.keep_metric_names),
@@ -509,7 +532,8 @@ static int eval_rollup_call(struct eval *ev, const struct grid *g, const struct 
 	const struct ast *arg = a->call.args[series];
 	struct rollup_job job = job_new(ev, g, a->call.fn, a);
 	struct ast_rollup ru = as_rollup(arg);
-	int r = job_args(ev, &job, a, series);
+	int r = a->call.fn->many ? rollup_many_start(ev, a, &job.conf, &job.many)
+	                         : job_args(ev, &job, a, series);
 
 	return r < 0 ? r : eval_rollup(ev, &job, &ru, arg, to);
 }

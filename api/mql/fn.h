@@ -35,6 +35,7 @@ enum fn_flags {
 	FN_UNION = 1 << 10,       /* == and != with it test membership */
 	FN_ABSENT = 1 << 11,      /* one series for the whole selector, where no series has data */
 	FN_KEEP_SERIES = 1 << 12, /* aggregate: output series are input series */
+	FN_STEP_AHEAD = 1 << 13,  /* the window begins where that of the others ends */
 };
 
 #define FN_VARIADIC  255
@@ -42,6 +43,7 @@ enum fn_flags {
 #define FN_LAST_ARG  (-2)
 
 struct rollup_window;
+struct rollup_many;
 struct fn_args;
 struct series_set;
 struct aggr_incr;
@@ -64,7 +66,9 @@ struct fn {
 		fn_series_f series;           /* FN_TRANSFORM, and FN_AGGR if it needs all series */
 		const struct aggr_incr *incr; /* FN_AGGR_INCR rows: series by series */
 	} impl;
-	bool incremental; /* FN_AGGR: impl.incr is the one in use */
+	bool incremental;               /* FN_AGGR: impl.incr is the one in use */
+	const struct rollup_many *many; /* FN_ROLLUP: several series of each; impl is empty */
+	const char *aggr_name;          /* FN_IN_AGGR: if it is called otherwise there */
 };
 
 struct fn_table {
@@ -74,6 +78,10 @@ struct fn_table {
 
 /* NULL when there is no such function. @name need not be lower-case. O(log n), no allocation. */
 const struct fn *fn_find(struct str name);
+
+/* The row that aggr_over_time() means by @name, case counted, or NULL; and that name of a row. */
+const struct fn *fn_find_in_aggr(struct str name);
+const char *fn_name_in_aggr(const struct fn *f);
 
 /* The row whose name is nearest to @name by edit distance, or NULL when none is near. */
 const struct fn *fn_suggest(struct str name);

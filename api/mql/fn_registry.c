@@ -21,7 +21,7 @@ static size_t n_sorted;
 static void row_check(const struct fn *f)
 {
 	const unsigned rollup_only = FN_COUNTER | FN_PREV_SAMPLE | FN_WIDEN | FN_IN_AGGR |
-	                             FN_STALE_MARKS | FN_LOOKBACK | FN_ABSENT;
+	                             FN_STALE_MARKS | FN_LOOKBACK | FN_ABSENT | FN_STEP_AHEAD;
 
 	assert(f->name &&
 	       f->name[strspn(f->name, "abcdefghijklmnopqrstuvwxyz0123456789_")] == '\0');
@@ -33,7 +33,9 @@ static void row_check(const struct fn *f)
 	assert(f->kind == FN_ROLLUP || !(f->flags & rollup_only));
 	assert(f->kind != FN_ROLLUP || f->series_arg != FN_NO_SERIES);
 	assert(!f->incremental || f->kind == FN_AGGR);
-	assert(f->impl.series);
+	assert(!f->many || f->kind == FN_ROLLUP);
+	assert(!f->aggr_name || (f->flags & FN_IN_AGGR));
+	assert((f->impl.series == NULL) == (f->many != NULL));
 }
 
 static int row_cmp(const void *a, const void *b)
@@ -76,6 +78,20 @@ const struct fn *fn_find(struct str name)
 			hi = mid;
 		else
 			lo = mid + 1;
+	}
+	return NULL;
+}
+
+const char *fn_name_in_aggr(const struct fn *f)
+{
+	return f->aggr_name ? f->aggr_name : f->name;
+}
+
+const struct fn *fn_find_in_aggr(struct str name)
+{
+	for (size_t i = 0; i < n_sorted; i++) {
+		if ((sorted[i]->flags & FN_IN_AGGR) && str_eqc(name, fn_name_in_aggr(sorted[i])))
+			return sorted[i];
 	}
 	return NULL;
 }

@@ -79,6 +79,52 @@ static double zscore_over_time(const struct rollup_window *w)
 	return d == 0 ? 0 : d / stddev_over_time(w);
 }
 
+/* The last sample, where it lies far from the middle half of all. */
+static double outlier_iqr_over_time(const struct rollup_window *w)
+{
+	double *v = samples(w), low, high;
+
+	if (w->n < 2)
+		return NAN;
+	low = quantile_inplace(0.25, v, w->n);
+	high = quantile_sorted(0.75, v, w->n);
+	double far = 1.5 * (high - low), last = w->values[w->n - 1];
+
+	return last > high + far || last < low - far ? last : (double)NAN;
+}
+
+/*
+ * Hoeffding's inequality: how far the mean of the samples may be from that of their distribution,
+ * with confidence phi.
+ */
+static double hoeffding(const struct rollup_window *w, int sign)
+{
+	double min = w->n > 0 ? w->values[0] : (double)NAN, max = min, sum = 0, phi = w->args[0];
+
+	for (uint32_t i = 0; i < w->n; i++) {
+		min = w->values[i] < min ? w->values[i] : min;
+		max = w->values[i] > max ? w->values[i] : max;
+		sum += w->values[i];
+	}
+	double avg = w->n > 0 ? sum / w->n : (double)NAN;
+
+	if (w->n < 2 || max - min <= 0 || phi <= 0)
+		return avg;
+	if (phi >= 1)
+		return sign * (double)INFINITY;
+	return avg + sign * (max - min) * sqrt(log(1 / (1 - phi)) / (2.0 * w->n));
+}
+
+static double hoeffding_bound_lower(const struct rollup_window *w)
+{
+	return hoeffding(w, -1);
+}
+
+static double hoeffding_bound_upper(const struct rollup_window *w)
+{
+	return hoeffding(w, 1);
+}
+
 static bool is_constant(const struct rollup_window *w)
 {
 	for (uint32_t i = 1; i < w->n; i++) {
@@ -161,6 +207,16 @@ static const struct fn rows[] = {
 	FN_ROLLUP_ROW(distinct_over_time, 1, 1, 0, 0, FN_IN_AGGR, "Number of different samples."),
 	FN_ROLLUP_ROW(zscore_over_time, 1, 1, 0, 0, FN_IN_AGGR,
 		      "Distance of the last sample from the mean, in standard deviations."),
+	{
+		.name = "outlier_iqr_over_time",
+		.sentence = "The last sample, where it is far from the middle half of the samples.",
+		.kind = FN_ROLLUP, .args_min = 1, .args_max = 1, .flags = FN_IN_AGGR,
+		.impl = { .rollup = outlier_iqr_over_time }, .aggr_name = "iqr_over_time",
+	},
+	FN_ROLLUP_ROW(hoeffding_bound_lower, 2, 2, 1, 0, FN_KEEP_NAME,
+		      "Lower bound of the mean with confidence phi."),
+	FN_ROLLUP_ROW(hoeffding_bound_upper, 2, 2, 1, 0, FN_KEEP_NAME,
+		      "Upper bound of the mean with confidence phi."),
 	FN_ROLLUP_ROW(predict_linear, 2, 2, 0, 0, FN_KEEP_NAME,
 		      "The value after so many seconds, by linear regression."),
 	FN_ROLLUP_ROW(holt_winters, 3, 3, 0, 0, FN_KEEP_NAME,

@@ -21,6 +21,13 @@
 		.impl = { .rollup = impl_f },                                          \
 	}
 
+/* Several series out of each: @what is a struct rollup_many. */
+#define FN_ROLLUP_MANY_ROW(fname, what, amin, amax, sarg, fl, text)                    \
+	{                                                                              \
+		.name = #fname, .sentence = text, .kind = FN_ROLLUP, .args_min = amin, \
+		.args_max = amax, .series_arg = sarg, .flags = fl, .many = &(what),    \
+	}
+
 /* Point by point: @impl_f is a function of libm or of this file. */
 #define FN_MATH_ROW(fname, impl_f, fl, text)                                                     \
 	{                                                                                        \
@@ -55,6 +62,8 @@
 	X(fn_rollup_when)    \
 	X(fn_rollup_stats)   \
 	X(fn_rollup_cmp)     \
+	X(fn_rollup_many)    \
+	X(fn_rollup_spread)  \
 	X(fn_math)           \
 	X(fn_range)          \
 	X(fn_running)        \

@@ -5,12 +5,15 @@
 #include <errno.h>
 #include <math.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <strings.h>
 
 #include "userspace/base/num.h"
 #include "userspace/base/util.h"
 
-#define NUMBER_BYTES_MAX 512u
+#define NUMBER_BYTES_MAX     512u
+#define GENERAL_EXPONENT_MAX 5 /* larger numbers show their exponent */
 
 struct scale {
 	const char *suffix; /* lower case */
@@ -192,4 +195,31 @@ int numtext_duration_ms(struct str s, int64_t step_ms, int64_t *ret_ms)
 	}
 	*ret_ms = cut_ms(ms);
 	return 0;
+}
+
+/* Fewer digits are tried first; 17 always read back equal. */
+size_t numtext_general(double v, char dst[static NUMTEXT_GENERAL_BYTES_MAX])
+{
+	char digits[NUMTEXT_GENERAL_BYTES_MAX];
+	int precision = 0, exponent, n;
+	uint64_t magnitude = 0;
+
+	if (isnan(v) || isinf(v))
+		return (size_t)snprintf(dst, NUMTEXT_GENERAL_BYTES_MAX, "%s",
+		                        isnan(v) ? "NaN"
+		                        : v > 0  ? "+Inf"
+		                                 : "-Inf");
+	do
+		(void)snprintf(digits, sizeof(digits), "%.*e", precision, v);
+	while (strtod(digits, NULL) != v && ++precision < 17);
+	const char *e = strchr(digits, 'e') + 1; /* its sign, then digits */
+
+	(void)num_parse_u64(str_from(e + 1), &magnitude);
+	exponent = *e == '-' ? -(int)magnitude : (int)magnitude;
+	if (exponent < -4 || exponent > GENERAL_EXPONENT_MAX)
+		n = snprintf(dst, NUMTEXT_GENERAL_BYTES_MAX, "%s", digits);
+	else
+		n = snprintf(dst, NUMTEXT_GENERAL_BYTES_MAX, "%.*f", MAX(precision - exponent, 0),
+		             v);
+	return (size_t)n;
 }

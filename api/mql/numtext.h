@@ -16,3 +16,7 @@ int numtext_number(struct str s, double *ret);
  * int64. -EINVAL.
  */
 int numtext_duration_ms(struct str s, int64_t step_ms, int64_t *ret_ms);
+
+/* The shortest text in the manner of C's %g: 0.5, 1e+06, -Inf. Returns its length. */
+#define NUMTEXT_GENERAL_BYTES_MAX 32u
+size_t numtext_general(double v, char dst[static NUMTEXT_GENERAL_BYTES_MAX]);

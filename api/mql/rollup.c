@@ -82,9 +82,9 @@ static int64_t effective_window(const struct rollup_conf *c, int64_t max_prev_ms
 
 	if (c->window_ms > 0)
 		return c->window_ms;
-	if ((c->fn->flags & FN_WIDEN) && ms < max_prev_ms)
+	if ((c->flags & FN_WIDEN) && ms < max_prev_ms)
 		ms = max_prev_ms;
-	if ((c->fn->flags & FN_LOOKBACK) && c->lookback_ms > 0)
+	if ((c->flags & FN_LOOKBACK) && c->lookback_ms > 0)
 		ms = MIN(ms, c->lookback_ms);
 	return ms;
 }
@@ -159,39 +159,61 @@ static double real_prev(const struct rollup_conf *c, const struct rollup_window 
 	return values[i - 1];
 }
 
+uint32_t rollup_samples(const struct rollup_conf *c, double *values, int64_t *ts_ms, uint32_t n)
+{
+	if (!(c->flags & FN_STALE_MARKS))
+		n = drop_stale_marks(values, ts_ms, n);
+	if (c->flags & FN_COUNTER)
+		remove_resets(values, ts_ms, n,
+		              c->lookback_ms > 0 ? c->lookback_ms + c->window_ms : 0);
+	return n;
+}
+
+struct rollup_cursor rollup_walk(const struct rollup_conf *c, double *values, int64_t *ts_ms,
+                                 uint32_t n, double *scratch)
+{
+	struct rollup_cursor cur = { .conf = c, .values = values, .ts_ms = ts_ms, .n = n };
+
+	cur.max_prev_ms = max_prev_interval(c, ts_ms, n);
+	cur.w.window_ms = effective_window(c, cur.max_prev_ms);
+	cur.w.scratch = scratch;
+	return cur;
+}
+
+const struct rollup_window *rollup_window_at(struct rollup_cursor *cur, uint32_t k)
+{
+	const struct rollup_conf *c = cur->conf;
+	struct rollup_window *w = &cur->w;
+	uint32_t i, n = cur->n;
+
+	w->now_ms = grid_ts(&c->grid, k);
+	int64_t start_ms = w->now_ms - w->window_ms;
+
+	cur->first = i = first_after(cur->ts_ms, n, cur->first, start_ms);
+	cur->end = first_after(cur->ts_ms, n, MAX(i, cur->end), w->now_ms);
+	w->values = cur->values + i;
+	w->ts_ms = cur->ts_ms + i;
+	w->n = cur->end - i;
+	w->prev_value = NAN;
+	w->prev_ts_ms = start_ms - cur->max_prev_ms;
+	if (i > 0 && i < n && cur->ts_ms[i - 1] > w->prev_ts_ms) {
+		w->prev_value = cur->values[i - 1];
+		w->prev_ts_ms = cur->ts_ms[i - 1];
+	}
+	w->real_prev_value = real_prev(c, w, cur->values, cur->ts_ms, i);
+	w->real_next_value = cur->end < n ? cur->values[cur->end] : NAN;
+	for (uint32_t a = 0; a < ROLLUP_ARGS_MAX; a++)
+		w->args[a] = c->args[a] ? c->args[a][k] : NAN;
+	return w;
+}
+
 void rollup_run(const struct rollup_conf *c, double *values, int64_t *ts_ms, uint32_t n,
                 double *scratch, double *dst)
 {
-	struct rollup_window w = { .scratch = scratch };
-	uint32_t i = 0, j = 0;
+	struct rollup_cursor cur;
 
-	if (!(c->fn->flags & FN_STALE_MARKS))
-		n = drop_stale_marks(values, ts_ms, n);
-	if (c->fn->flags & FN_COUNTER)
-		remove_resets(values, ts_ms, n,
-		              c->lookback_ms > 0 ? c->lookback_ms + c->window_ms : 0);
-	int64_t max_prev_ms = max_prev_interval(c, ts_ms, n);
-
-	w.window_ms = effective_window(c, max_prev_ms);
-	for (uint32_t k = 0; k < c->grid.n; k++) {
-		w.now_ms = grid_ts(&c->grid, k);
-		int64_t start_ms = w.now_ms - w.window_ms;
-
-		i = first_after(ts_ms, n, i, start_ms);
-		j = first_after(ts_ms, n, MAX(i, j), w.now_ms);
-		w.values = values + i;
-		w.ts_ms = ts_ms + i;
-		w.n = j - i;
-		w.prev_value = NAN;
-		w.prev_ts_ms = start_ms - max_prev_ms;
-		if (i > 0 && i < n && ts_ms[i - 1] > w.prev_ts_ms) {
-			w.prev_value = values[i - 1];
-			w.prev_ts_ms = ts_ms[i - 1];
-		}
-		w.real_prev_value = real_prev(c, &w, values, ts_ms, i);
-		w.real_next_value = j < n ? values[j] : NAN;
-		for (uint32_t a = 0; a < ROLLUP_ARGS_MAX; a++)
-			w.args[a] = c->args[a] ? c->args[a][k] : NAN;
-		dst[k] = c->fn->impl.rollup(&w);
-	}
+	n = rollup_samples(c, values, ts_ms, n);
+	cur = rollup_walk(c, values, ts_ms, n, scratch);
+	for (uint32_t k = 0; k < c->grid.n; k++)
+		dst[k] = c->fn->impl.rollup(rollup_window_at(&cur, k));
 }

@@ -33,16 +33,36 @@ struct rollup_window {
 
 struct rollup_conf {
 	const struct fn *fn;
+	uint16_t flags; /* of the row, or of the rows that aggr_over_time() names */
 	struct grid grid;
 	int64_t window_ms;                   /* 0 = missing */
 	int64_t lookback_ms;                 /* max_lookback; 0 = not set */
 	const double *args[ROLLUP_ARGS_MAX]; /* one value for each point; NULL = no such argument */
 };
 
+/* Walks the windows of one series, in ascending time. */
+struct rollup_cursor {
+	const struct rollup_conf *conf;
+	double *values;
+	int64_t *ts_ms;
+	uint32_t n, first, end; /* the samples, and the current window in them */
+	int64_t max_prev_ms;
+	struct rollup_window w;
+};
+
 /*
- * rollup_run() - @dst[0 .. grid.n) from @n samples in ascending time. Stale marks are dropped and
- * resets removed in place, so @values and @ts_ms are garbage afterwards. @scratch: room for @n.
+ * rollup_samples() - makes @n samples in ascending time ready: stale marks are dropped and resets
+ * removed, in place. Returns how many are left.
  */
+uint32_t rollup_samples(const struct rollup_conf *c, double *values, int64_t *ts_ms, uint32_t n);
+
+/* From the start, over ready samples. @scratch: room for @n. */
+struct rollup_cursor rollup_walk(const struct rollup_conf *c, double *values, int64_t *ts_ms,
+                                 uint32_t n, double *scratch);
+/* The window of point @k, not before that of the last call. */
+const struct rollup_window *rollup_window_at(struct rollup_cursor *cur, uint32_t k);
+
+/* @dst[0 .. grid.n) from samples in ascending time; @values and @ts_ms are garbage afterwards. */
 void rollup_run(const struct rollup_conf *c, double *values, int64_t *ts_ms, uint32_t n,
                 double *scratch, double *dst);
 

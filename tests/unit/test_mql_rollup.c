@@ -28,6 +28,7 @@ static double at(const char *fn, const struct given *in, int64_t at_s, int64_t w
 	};
 
 	assert_non_null(c.fn);
+	c.flags = c.fn->flags;
 	for (uint32_t i = 0; i < in->n; i++) {
 		values[i] = in->values[i];
 		ts_ms[i] = in->ts_s[i] * 1000;

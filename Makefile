@@ -128,7 +128,7 @@ check-san: ## Unit tests under ASan+UBSan and under TSan
 	$(Q)$(MAKE) --no-print-directory SAN=thread check-unit
 
 check-bpf: $(BPF_TESTS) ## Load every BPF program, drive it, compare (root)
-	$(Q)scripts/run-tests bpf $(BPF_TESTS)
+	$(Q)O=$(O) scripts/run-tests bpf $(BPF_TESTS) $(wildcard tests/bpf/test_*.sh)
 
 check-e2e: $(PROGRAMS) ## Both programs on loopback, with real micro-VMs (root; else skipped)
 	$(Q)O=$(O) scripts/run-tests e2e $(wildcard tests/e2e/test_*.py)

@@ -33,6 +33,24 @@ struct task_group {
 	struct cfs_bandwidth cfs_bandwidth; /* only with CONFIG_CFS_BANDWIDTH */
 };
 
+struct ns_common {
+	unsigned int inum; /* of /proc/PID/ns/x */
+};
+
+struct pid_namespace {
+	struct ns_common ns;
+};
+
+struct upid { /* a process's number in one namespace */
+	int nr;
+	struct pid_namespace *ns;
+};
+
+struct pid {
+	unsigned int level;
+	struct upid numbers[1]; /* level + 1 of them, the initial namespace's first */
+};
+
 struct signal_struct {
 	atomic_t live;                        /* threads that are left */
 	int group_exit_code;                  /* as wait(2) gives it */
@@ -48,6 +66,8 @@ struct task_struct {
 	struct sched_info sched_info;
 	struct task_group *sched_task_group;
 	struct signal_struct *signal;
+	struct task_struct *group_leader;
+	struct pid *thread_pid;
 };
 
 struct seq_file;

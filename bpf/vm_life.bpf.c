@@ -3,8 +3,8 @@
  * Starts and ends of VM monitors, as they happen.
  *
  * Hook     sched_process_exec and sched_process_exit: once per process (exit: per thread).
- *          Budget: a
- *          comparison with at most 16 short prefixes, or one look-up; an event only for a VM.
+ *          Budget: a comparison with at most 16 short prefixes, or one look-up; an event only for
+ *          a VM.
  * Keys     user space owns both tables: names that it wants to hear of, processes whose exit it
  *          watches.
  * Races    the ring is shared and locked by the kernel; everything else is read only.
@@ -18,6 +18,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include "bpf/kernel_types.h"
+#include "bpf/pidns.h"
 #include "bpf/vm_life.h"
 
 struct {
@@ -80,9 +81,10 @@ int BPF_PROG(vm_life_exec, struct task_struct *task)
 	bpf_get_current_comm(rec.comm, sizeof(rec.comm));
 	if (!comm_is_wanted(rec.comm))
 		return 0;
-	rec.tgid = (__u32)task->tgid;
+	rec.tgid = pidns_tgid(task);
 	rec.mono_ns = bpf_ktime_get_ns();
-	send(&rec);
+	if (rec.tgid != 0)
+		send(&rec);
 	return 0;
 }
 
@@ -91,7 +93,7 @@ SEC("tp_btf/sched_process_exit")
 int BPF_PROG(vm_life_exit, struct task_struct *task)
 {
 	struct vm_life_rec rec = { .what = VM_LIFE_REC_EXIT };
-	__u32 tgid = (__u32)task->tgid;
+	__u32 tgid = pidns_tgid(task);
 
 	if (!bpf_map_lookup_elem(&vm_watched, &tgid) || task->signal->live.counter != 0)
 		return 0;

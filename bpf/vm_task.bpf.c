@@ -16,6 +16,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include "bpf/kernel_types.h"
+#include "bpf/pidns.h"
 #include "bpf/vm_task.h"
 
 struct {
@@ -58,11 +59,11 @@ int vm_task_iter(struct bpf_iter__task *ctx)
 
 	if (!task)
 		return 0; /* the call behind the last task */
-	tgid = (__u32)task->tgid;
+	tgid = pidns_tgid(task);
 	if (!bpf_map_lookup_elem(&vm_tgids, &tgid))
 		return 0;
 	rec.tgid = tgid;
-	rec.tid = (__u32)task->pid;
+	rec.tid = pidns_tid(task);
 	rec.exec_ns = task->se.sum_exec_runtime;
 	rec.run_delay_ns = task->sched_info.run_delay;
 	rec.utime_ns = task->utime;

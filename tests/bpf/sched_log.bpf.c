@@ -8,6 +8,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include "bpf/kernel_types.h"
+#include "bpf/pidns.h"
 #include "tests/bpf/sched_log.h"
 
 struct {
@@ -18,11 +19,9 @@ struct {
 const volatile __u32 target_tid = 0;
 __u64 lost = 0;
 
-static void put(__u32 in, __u32 runnable)
+static void put(enum sched_log_what what)
 {
-	struct sched_log_rec rec = { .mono_ns = bpf_ktime_get_ns(),
-		                     .in = in,
-		                     .runnable = runnable };
+	struct sched_log_rec rec = { .mono_ns = bpf_ktime_get_ns(), .what = what };
 
 	if (bpf_ringbuf_output(&sched_log_ring, &rec, sizeof(rec), BPF_RB_NO_WAKEUP) != 0)
 		__sync_fetch_and_add(&lost, 1);
@@ -32,19 +31,18 @@ SEC("tp_btf/sched_switch")
 int BPF_PROG(sched_log_sw, bool preempt, struct task_struct *prev, struct task_struct *next,
              unsigned int prev_state)
 {
-	if ((__u32)prev->pid == target_tid)
-		put(0, prev_state == 0);
-	if ((__u32)next->pid == target_tid)
-		put(1, 0);
+	if (pidns_tid(prev) == target_tid)
+		put(prev_state == 0 ? SCHED_LOG_OUT_READY : SCHED_LOG_OUT_ASLEEP);
+	if (pidns_tid(next) == target_tid)
+		put(SCHED_LOG_IN);
 	return 0;
 }
 
-/* Ready to run and waiting from here on. */
 SEC("tp_btf/sched_wakeup")
 int BPF_PROG(sched_log_wake, struct task_struct *task)
 {
-	if ((__u32)task->pid == target_tid)
-		put(0, 1);
+	if (pidns_tid(task) == target_tid)
+		put(SCHED_LOG_WOKEN);
 	return 0;
 }
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Starts periscope-region for a test and speaks to it: HTTP, remote write, text. Standard library only."""
+import atexit
 import http.client
 import json
 import os
@@ -61,6 +62,7 @@ class Region:
             command += ["--dev", "--listen", "127.0.0.1:0", "--data", data,
                         "--latency-offset", "0s"]
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
+        atexit.register(self.process.kill)  # a test that fails leaves nobody behind
         self.host, self.port = self.wait_for_port()
 
     def wait_for_port(self):

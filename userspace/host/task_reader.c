@@ -51,12 +51,18 @@ static int load(struct task_reader *r, struct err *e)
 {
 	int ret;
 
-	if (!pidns_is_initial())
-		return err_set(e, -ENOTSUP, "vm_task: in a PID namespace, reading /proc");
-	r->skel = vm_task_bpf__open_and_load();
+	r->skel = vm_task_bpf__open();
 	if (!r->skel)
-		return err_set(e, neg_errno(), "vm_task: the kernel refused it, reading /proc: %s",
+		return err_set(e, neg_errno(), "vm_task: cannot be opened, reading /proc: %s",
 		               strerror(errno));
+	r->skel->rodata->pidns_ino = pidns_ino_of_ours();
+	ret = vm_task_bpf__load(r->skel);
+	if (ret < 0) {
+		vm_task_bpf__destroy(r->skel);
+		r->skel = NULL;
+		return err_set(e, ret, "vm_task: the kernel refused it, reading /proc: %s",
+		               strerror(-ret));
+	}
 	ret = vm_task_bpf__attach(r->skel);
 	if (ret < 0) {
 		vm_task_bpf__destroy(r->skel);

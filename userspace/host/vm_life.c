@@ -61,12 +61,13 @@ static int load(struct vm_life *l, struct err *e)
 {
 	int r;
 
-	if (!pidns_is_initial())
-		return err_set(e, -ENOTSUP, "vm_life: in a PID namespace");
-	l->skel = vm_life_bpf__open_and_load();
+	l->skel = vm_life_bpf__open();
 	if (!l->skel)
-		return err_set(e, neg_errno(), "vm_life: the kernel refused it: %s",
-		               strerror(errno));
+		return err_set(e, neg_errno(), "vm_life: cannot be opened: %s", strerror(errno));
+	l->skel->rodata->pidns_ino = pidns_ino_of_ours();
+	r = vm_life_bpf__load(l->skel);
+	if (r < 0)
+		return err_set(e, r, "vm_life: the kernel refused it: %s", strerror(-r));
 	r = vm_life_bpf__attach(l->skel);
 	if (r < 0)
 		return err_set(e, r, "vm_life: cannot attach to exec and exit: %s", strerror(-r));

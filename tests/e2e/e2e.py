@@ -54,10 +54,11 @@ class TestCase(unittest.TestCase):
     def wait_for_sample(cls, selector, after=0.0, seconds=10):
         """(time, value) of the newest sample of one series, taken after that time."""
         def newest():
-            found = cls.region.raw(selector, 60)
-            if len(found) > 1:
-                raise rig.RigError(f"{selector}: {len(found)} series")
-            return found and found[0][1][-1][0] > after and found[0][1][-1]
+            found = [samples[-1] for _, samples in cls.region.raw(selector, 60)]
+            fresh = [sample for sample in found if sample[0] > after]
+            if len(fresh) > 1:
+                raise rig.RigError(f"{selector}: {len(fresh)} series")
+            return fresh and fresh[0]
         return rig.wait_for(f"a sample of {selector}", seconds, newest, every=0.1)
 
     @classmethod

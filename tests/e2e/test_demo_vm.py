@@ -20,7 +20,8 @@ INSTANCE = "e2e00000000001"
 
 
 def vm(name, **labels):
-    return periscope.selector(name, instance=INSTANCE, **labels)
+    # Found by its process before its description came, it was another app for a moment.
+    return periscope.selector(name, instance=INSTANCE, app="demo", **labels)
 
 
 class Recorder(threading.Thread):

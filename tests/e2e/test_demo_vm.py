@@ -113,10 +113,11 @@ class DemoVm(e2e.TestCase):
             self.assertAlmostEqual(steal, waited, delta=0.05 + 0.10 * waited, msg="run-queue wait")
             self.assertAlmostEqual(sum(modes.values()), last - first, delta=0.05 * (last - first),
                                    msg="the modes add up to the time that passed")
-            # The guest's clock goes on while its vCPU waits for a host CPU, and it cannot see what
-            # emulating an idle CPU costs: its busy time is what ran plus what waited, less a little.
-            self.assertAlmostEqual(guest[cpu_id], busy + steal, delta=0.35 + 0.10 * guest[cpu_id],
-                                   msg="against the guest's own account")
+            # The guest's clock goes on while its vCPU waits for a host CPU: when it was at work, that
+            # counts as work to it. What emulating an idle CPU costs it cannot see at all.
+            slack = 0.15 + 0.05 * guest[cpu_id]
+            self.assertLess(guest[cpu_id], busy + steal + slack, "the guest's own account")
+            self.assertGreater(guest[cpu_id], busy - 0.35 - slack, "the guest's own account")
         self.assertGreater(guest["1"], 2.0, "half of five seconds")
         self.assertLess(guest["0"], guest["1"] / 2, "the work was on vCPU 1 alone")
 

@@ -245,25 +245,6 @@ static int with_scalar(struct eval *ev, const struct grid *g, const struct ast_b
 	return r;
 }
 
-/*
- * Series that one label set changed into over time: their values are merged, if there are enough
- * points to tell and at most two of them overlap (staleness draws a series out that far).
- */
-static bool merge(const struct grid *g, struct series *dst, const struct series *src)
-{
-	uint32_t overlaps = 0;
-
-	for (uint32_t i = 0; i < g->n; i++)
-		overlaps += !isnan(src->values[i]) && !isnan(dst->values[i]);
-	if (overlaps > 2 || g->n <= 2)
-		return false;
-	for (uint32_t i = 0; i < g->n; i++) {
-		if (!isnan(src->values[i]))
-			dst->values[i] = src->values[i];
-	}
-	return true;
-}
-
 static int duplicates(struct eval *ev, const struct ast_binop *b, const char *side,
                       const struct series *x, const struct series *y)
 {
@@ -280,7 +261,7 @@ static int merge_all(struct eval *ev, const struct grid *g, const struct ast_bin
                      const char *side, struct series **v, uint32_t n)
 {
 	for (; n > 1; n--) {
-		if (!merge(g, v[0], v[n - 1]))
+		if (!series_merge(g, v[0], v[n - 1]))
 			return duplicates(ev, b, side, v[0], v[n - 1]);
 	}
 	return 0;
@@ -379,7 +360,7 @@ static int join_one(struct eval *ev, const struct grid *g, const struct ast_bino
 		if (number == before) {
 			pairs[number] = (struct pair){ mn, many->values, *ones[i] };
 			r = n_ones > 1 ? series_copy(ev, g, &pairs[number].one) : 0;
-		} else if (!merge(g, &pairs[number].one, ones[i])) {
+		} else if (!series_merge(g, &pairs[number].one, ones[i])) {
 			r = duplicates(ev, b, side, &pairs[number].one, ones[i]);
 		}
 	}

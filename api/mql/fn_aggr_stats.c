@@ -2,6 +2,7 @@
 /* Aggregates over the distribution of the values at a point. */
 #include "api/mql/aggr.h"
 #include "api/mql/fn_tables.h"
+#include "api/mql/numtext.h"
 #include "api/mql/rollup.h"
 #include "api/mql/stats.h"
 
@@ -170,23 +171,128 @@ static int count_group(struct fn_args *a, const struct aggr_group *gr, struct st
 	return eval_tick(a->ev);
 }
 
+/* The call as if its grouping were without @label, which the values overwrite. */
+static int group_without(struct fn_args *a, const struct ast *call, struct str label,
+                         struct ast *ret)
+{
+	struct ast_names *to = &ret->call.labels;
+	const struct ast_names *from = &call->call.labels;
+
+	*ret = *call;
+	*to = (struct ast_names){ .v = ARENA_ARRAY(a->ev->arena, struct str, from->n + 1) };
+	if (!to->v)
+		return eval_no_memory(a->ev);
+	for (uint32_t i = 0; i < from->n; i++) {
+		if (!str_eq(from->v[i], label))
+			to->v[to->n++] = from->v[i];
+	}
+	if (call->call.group == AST_GROUP_WITHOUT)
+		to->v[to->n++] = label;
+	return 0;
+}
+
 static int count_values(struct fn_args *a, struct series_set *ret)
 {
 	struct aggr_group *groups;
 	struct str label;
+	struct ast call;
 	uint32_t n;
 	int r = args_string(a, 0, &label);
 
 	if (r == 0)
-		r = aggr_groups(a, 1, &groups, &n);
+		r = group_without(a, a->call, label, &call);
+	if (r < 0)
+		return r;
+	struct fn_args grouped = *a;
+
+	grouped.call = &call;
+	r = aggr_groups(&grouped, 1, &groups, &n);
 	for (uint32_t i = 0; r == 0 && i < n; i++)
 		r = count_group(a, &groups[i], label, ret);
+	return r;
+}
+
+/* --- quantiles() ---------------------------------------------------------------------------- */
+
+struct phis {
+	struct str label;
+	double *v;
+	struct str *texts;
+	uint32_t n;
+};
+
+/* quantiles("label", phi1, .., q): a phi counts as it is at the first point. */
+static int read_phis(struct fn_args *a, struct phis *ret)
+{
+	int r = args_string(a, 0, &ret->label);
+
+	ret->n = a->n - 2;
+	ret->v = values_new(a->ev->arena, ret->n, 0);
+	ret->texts = ARENA_ARRAY(a->ev->arena, struct str, ret->n + 1);
+	if (!ret->v || !ret->texts)
+		return eval_no_memory(a->ev);
+	for (uint32_t i = 0; r == 0 && i < ret->n; i++) {
+		char text[NUMTEXT_GENERAL_BYTES_MAX];
+		const double *phi;
+
+		r = args_scalar(a, i + 1, &phi);
+		if (r < 0)
+			return r;
+		ret->v[i] = phi[0];
+		ret->texts[i] = arena_str(a->ev->arena,
+		                          (struct str){ text, numtext_general(phi[0], text) });
+		if (!ret->texts[i].p)
+			return eval_no_memory(a->ev);
+	}
+	return r;
+}
+
+static int quantiles_group(struct fn_args *a, const struct aggr_group *gr, const struct phis *phis,
+                           struct series_set *ret)
+{
+	double *column = values_new(a->ev->arena, (uint32_t)gr->in.n, 0);
+	size_t first = ret->n;
+
+	for (uint32_t i = 0; column && i < phis->n; i++) {
+		struct series s = { gr->mn, values_new(a->ev->arena, a->g->n, NAN) };
+
+		if (!s.values || mname_set(a->ev->arena, &s.mn, phis->label, phis->texts[i]) < 0 ||
+		    set_add(a->ev->arena, ret, s) < 0)
+			return eval_no_memory(a->ev);
+	}
+	for (uint32_t k = 0; column && k < a->g->n; k++) {
+		uint32_t n = 0;
+
+		for (size_t i = 0; i < gr->in.n; i++) {
+			if (!isnan(gr->in.v[i].values[k]))
+				column[n++] = gr->in.v[i].values[k];
+		}
+		(void)quantile_inplace(0.5, column, n);
+		for (uint32_t i = 0; i < phis->n; i++)
+			ret->v[first + i].values[k] = quantile_sorted(phis->v[i], column, n);
+	}
+	return column ? eval_tick(a->ev) : eval_no_memory(a->ev);
+}
+
+static int quantiles(struct fn_args *a, struct series_set *ret)
+{
+	struct aggr_group *groups;
+	struct phis phis = { 0 };
+	uint32_t n;
+	int r = read_phis(a, &phis);
+
+	if (r == 0)
+		r = aggr_groups(a, a->n - 1, &groups, &n);
+	for (uint32_t i = 0; r == 0 && i < n; i++)
+		r = quantiles_group(a, &groups[i], &phis, ret);
 	return r;
 }
 
 static const struct fn rows[] = {
 	/* clang-format off */
 	FN_AGGR_ROW(quantile, quantile, 2, 2, 1, 0, "The phi-quantile of the values."),
+	FN_AGGR_ROW(quantiles, quantiles, 3, FN_VARIADIC, FN_LAST_ARG, 0,
+		    "The phi-quantiles of the values; phi goes into the label."),
 	FN_AGGR_ROW(median, median, 1, FN_VARIADIC, 0, 0, "Median of the values."),
 	FN_AGGR_ROW(stdvar, stdvar, 1, FN_VARIADIC, 0, 0,
 		    "Variance of the values, taken as the whole population."),

@@ -142,28 +142,66 @@ static void rank_whole(struct fn_args *a, struct aggr_group *gr, whole_f f, int 
 	qsort(order, gr->in.n, sizeof(*order), ranked_cmp);
 }
 
+/* The sum of the series that are not chosen, as one more series: "label=value", or "label". */
+static int put_rest(struct fn_args *a, const struct aggr_group *gr, const struct ranked *order,
+                    const double *ks, struct str tag, struct series_set *ret)
+{
+	struct series s = { gr->mn, values_new(a->ev->arena, a->g->n, NAN) };
+	struct str label, value;
+
+	if (!str_cut(tag, '=', &label, &value))
+		value = label = tag;
+	if (!s.values || mname_set(a->ev->arena, &s.mn, label, value) < 0)
+		return eval_no_memory(a->ev);
+	for (uint32_t k = 0; k < a->g->n; k++) {
+		for (size_t i = 0; i + k_of(ks[k], gr->in.n) < gr->in.n; i++) {
+			double v = order[i].s->values[k];
+
+			if (!isnan(v))
+				s.values[k] = isnan(s.values[k]) ? v : s.values[k] + v;
+		}
+	}
+	return set_add(a->ev->arena, ret, s) < 0 ? eval_no_memory(a->ev) : 0;
+}
+
+/* Of the ranked series of a group, the chosen ones; all others lose their values. */
+static int put_chosen(struct fn_args *a, const struct aggr_group *gr, const struct ranked *order,
+                      const double *ks, struct series_set *ret)
+{
+	size_t n = gr->in.n;
+
+	for (uint32_t k = 0; k < a->g->n; k++) {
+		for (size_t i = 0; i + k_of(ks[k], n) < n; i++)
+			order[i].s->values[k] = NAN;
+	}
+	return put_best_first(a, order, n, ret);
+}
+
+/* (k, q) or (k, q, "label=value for the rest") */
 static int best_whole(struct fn_args *a, whole_f f, int sign, struct series_set *ret)
 {
 	double *copy = values_new(a->ev->arena, a->g->n, 0);
+	struct str rest = STR_NULL;
 	struct aggr_group *groups;
 	const double *ks;
 	uint32_t n = 0;
 	int r = copy ? args_scalar(a, 0, &ks) : eval_no_memory(a->ev);
 
+	if (r == 0 && a->n > 2)
+		r = args_string(a, 2, &rest);
+	a->n = MIN(a->n, 2u);
 	if (r == 0)
 		r = aggr_groups(a, 1, &groups, &n);
 	for (uint32_t i = 0; r == 0 && i < n; i++) {
-		size_t m = groups[i].in.n;
-		struct ranked *order = ARENA_ARRAY(a->ev->arena, struct ranked, m);
+		struct ranked *order = ARENA_ARRAY(a->ev->arena, struct ranked, groups[i].in.n);
 
 		if (!order)
 			return eval_no_memory(a->ev);
 		rank_whole(a, &groups[i], f, sign, copy, order);
-		for (uint32_t k = 0; k < a->g->n; k++) {
-			for (size_t w = 0; w + k_of(ks[k], m) < m; w++)
-				order[w].s->values[k] = NAN;
-		}
-		r = put_best_first(a, order, m, ret);
+		if (rest.len > 0)
+			r = put_rest(a, &groups[i], order, ks, rest, ret);
+		if (r == 0)
+			r = put_chosen(a, &groups[i], order, ks, ret);
 	}
 	return r;
 }
@@ -183,7 +221,67 @@ WHOLE(avg)
 WHOLE(median)
 WHOLE(last)
 
-#define CHOICE(fname, text) FN_AGGR_ROW(fname, fname, 2, 2, 1, FN_SORTED | FN_KEEP_SERIES, text)
+/* --- outliersk() ---------------------------------------------------------------------------- */
+
+/* The median of the group at each point. */
+static int medians_of(struct fn_args *a, const struct aggr_group *gr, double **ret)
+{
+	double *column = values_new(a->ev->arena, (uint32_t)gr->in.n, 0);
+	double *v = values_new(a->ev->arena, a->g->n, NAN);
+
+	if (!column || !v)
+		return eval_no_memory(a->ev);
+	for (uint32_t k = 0; k < a->g->n; k++) {
+		uint32_t n = 0;
+
+		for (size_t i = 0; i < gr->in.n; i++) {
+			if (!isnan(gr->in.v[i].values[k]))
+				column[n++] = gr->in.v[i].values[k];
+		}
+		v[k] = quantile_inplace(0.5, column, n);
+	}
+	*ret = v;
+	return 0;
+}
+
+static int outliersk_group(struct fn_args *a, struct aggr_group *gr, const double *ks,
+                           struct series_set *ret)
+{
+	struct ranked *order = ARENA_ARRAY(a->ev->arena, struct ranked, gr->in.n);
+	double *medians = NULL;
+	int r = order ? medians_of(a, gr, &medians) : eval_no_memory(a->ev);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < gr->in.n; i++) {
+		double sum = 0; /* NaN for a series with gaps: it is no outlier */
+
+		for (uint32_t k = 0; k < a->g->n; k++) {
+			double d = gr->in.v[i].values[k] - medians[k];
+
+			sum += d * d;
+		}
+		order[i] = (struct ranked){ sum, &gr->in.v[i] };
+	}
+	qsort(order, gr->in.n, sizeof(*order), ranked_cmp);
+	return put_chosen(a, gr, order, ks, ret);
+}
+
+static int outliersk(struct fn_args *a, struct series_set *ret)
+{
+	struct aggr_group *groups;
+	const double *ks;
+	uint32_t n = 0;
+	int r = args_scalar(a, 0, &ks);
+
+	if (r == 0)
+		r = aggr_groups(a, 1, &groups, &n);
+	for (uint32_t i = 0; r == 0 && i < n; i++)
+		r = outliersk_group(a, &groups[i], ks, ret);
+	return r;
+}
+
+#define CHOICE(fname, text) FN_AGGR_ROW(fname, fname, 2, 3, 1, FN_SORTED | FN_KEEP_SERIES, text)
 
 static const struct fn rows[] = {
 	/* clang-format off */
@@ -191,6 +289,8 @@ static const struct fn rows[] = {
 		    "The k largest series, point by point."),
 	FN_AGGR_ROW(bottomk, bottomk, 2, 2, 1, FN_SORTED | FN_KEEP_SERIES,
 		    "The k smallest series, point by point."),
+	FN_AGGR_ROW(outliersk, outliersk, 2, 2, 1, FN_SORTED | FN_KEEP_SERIES,
+		    "The k series that stray most from the group's median."),
 	CHOICE(topk_max, "The k series with the largest maxima."),
 	CHOICE(topk_min, "The k series with the largest minima."),
 	CHOICE(topk_avg, "The k series with the largest means."),

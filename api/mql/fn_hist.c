@@ -1,279 +1,308 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Histograms: series with an upper bound in "le". Those with a range in "vmrange" are converted
- * first. Buckets of one histogram are the series that agree in all other labels; the metric name
- * does not count.
- */
-#include "api/mql/eval.h"
+/* Numbers out of histograms: quantiles and shares, with bounds if a label for them is given. */
 #include "api/mql/fn_tables.h"
+#include "api/mql/hist.h"
+#include "api/mql/numtext.h"
 
 #include <math.h>
-#include <stdlib.h>
 
-#include "userspace/base/num.h"
 #include "userspace/base/util.h"
 
-struct bucket {
-	double le;
-	double *values;
+struct estimate {
+	double value, lower, upper;
 };
 
-struct histogram {
-	struct mname mn; /* without le and name */
-	struct bucket *v;
-	uint32_t n, cap;
-};
+#define ESTIMATE(v) ((struct estimate){ v, v, v })
 
-struct histograms {
-	struct histogram *v;
-	struct keymap keys;
-	uint32_t cap;
-};
+/* Of the repaired histogram @h at point @k. */
+typedef struct estimate (*estimate_f)(const struct histogram *h, uint32_t k, double arg);
 
-static int grow(struct fn_args *a, struct histograms *hs)
+/* --- estimates ------------------------------------------------------------------------------ */
+
+static double highest_bound(const struct histogram *h)
 {
-	uint32_t cap = hs->cap ? hs->cap * 2 : 8;
-	struct histogram *v = ARENA_ARRAY(a->ev->arena, struct histogram, cap);
-
-	if (!v)
-		return eval_no_memory(a->ev);
-	if (hs->cap > 0)
-		memcpy(v, hs->v, hs->cap * sizeof(*v));
-	hs->v = v;
-	hs->cap = cap;
-	return 0;
-}
-
-static int add_bucket(struct fn_args *a, struct histogram *h, double le, double *values)
-{
-	if (h->n == h->cap) {
-		uint32_t cap = h->cap ? h->cap * 2 : 16;
-		struct bucket *v = ARENA_ARRAY(a->ev->arena, struct bucket, cap);
-
-		if (!v)
-			return eval_no_memory(a->ev);
-		if (h->n > 0)
-			memcpy(v, h->v, h->n * sizeof(*v));
-		h->v = v;
-		h->cap = cap;
+	for (uint32_t i = h->n; i > 0; i--) {
+		if (!isinf(h->v[i - 1].le))
+			return h->v[i - 1].le;
 	}
-	h->v[h->n++] = (struct bucket){ le, values };
-	return 0;
-}
-
-/* The histogram that @s is a bucket of, by its labels without @bound. */
-static int find_histogram(struct fn_args *a, struct histograms *hs, const struct series *s,
-                          struct str bound, struct histogram **ret)
-{
-	_cleanup_(buf_done) struct buf key = BUF_INIT;
-	struct mname mn = s->mn;
-	uint32_t number;
-
-	mn.name = STR_NULL;
-	if (mname_set(a->ev->arena, &mn, bound, STR_NULL) < 0)
-		return eval_no_memory(a->ev);
-	mname_key(&mn, &key);
-	if (key.err < 0 || keymap_add(a->ev->arena, &hs->keys, buf_str(&key), &number) < 0)
-		return eval_no_memory(a->ev);
-	if (number >= hs->cap && grow(a, hs) < 0)
-		return eval_no_memory(a->ev);
-	hs->v[number].mn = mn;
-	*ret = &hs->v[number];
-	return 0;
-}
-
-static int bucket_cmp(const void *a, const void *b)
-{
-	double x = ((const struct bucket *)a)->le, y = ((const struct bucket *)b)->le;
-
-	return x < y ? -1 : x > y;
-}
-
-/* Buckets with the same bound, such as 1 and 1.0, are one. */
-static void merge_same_bounds(struct histogram *h, uint32_t n_points)
-{
-	uint32_t n = 0;
-
-	for (uint32_t i = 0; i < h->n; i++) {
-		if (n == 0 || h->v[n - 1].le != h->v[i].le) {
-			h->v[n++] = h->v[i];
-			continue;
-		}
-		for (uint32_t k = 0; k < n_points; k++)
-			h->v[n - 1].values[k] += h->v[i].values[k];
-	}
-	h->n = n;
-}
-
-/* At one point counts never fall from bucket to bucket; broken ones are lifted. */
-static void repair(struct histogram *h, uint32_t n_points)
-{
-	for (uint32_t k = 0; k < n_points; k++) {
-		double below = 0;
-
-		for (uint32_t i = 0; i < h->n; i++) {
-			double *v = &h->v[i].values[k];
-
-			if (isnan(*v) || *v < below)
-				*v = below;
-			below = *v;
-		}
-	}
-}
-
-/* "low...high" of a range bucket. */
-static bool parse_range(struct str text, double *ret_low, double *ret_high)
-{
-	static const char dots[] = "...";
-	const char *at = memmem(text.p, text.len, dots, sizeof(dots) - 1);
-	size_t n = at ? (size_t)(at - text.p) : 0;
-
-	return at && num_parse_double((struct str){ text.p, n }, ret_low) == 0 &&
-	       num_parse_double(str_skip(text, n + sizeof(dots) - 1), ret_high) == 0;
-}
-
-/* Ranges hold their own counts; bounds hold the count of everything below. */
-static void accumulate(struct histogram *h, uint32_t n_points)
-{
-	for (uint32_t k = 0; k < n_points; k++) {
-		double sum = 0;
-
-		for (uint32_t i = 0; i < h->n; i++) {
-			double *v = &h->v[i].values[k];
-
-			sum += isnan(*v) ? 0 : *v;
-			*v = sum;
-		}
-	}
-}
-
-static int add_range(struct fn_args *a, struct histograms *hs, const struct series *s,
-                     struct str text)
-{
-	double low, high, *zero;
-	struct histogram *h;
-
-	if (!parse_range(text, &low, &high))
-		return 0;
-	int r = find_histogram(a, hs, s, STR("vmrange"), &h);
-
-	if (r < 0)
-		return r;
-	zero = values_new(a->ev->arena, a->g->n, 0);
-	if (!zero)
-		return eval_no_memory(a->ev);
-	r = add_bucket(a, h, low, zero); /* nothing below the range's start */
-	return r < 0 ? r : add_bucket(a, h, high, s->values);
-}
-
-static int add_le(struct fn_args *a, struct histograms *hs, const struct series *s)
-{
-	struct str text = mname_get(&s->mn, STR("le"));
-	struct histogram *h;
-	double le;
-
-	if (text.len == 0 || num_parse_double(text, &le) < 0 || isnan(le))
-		return 0;
-	int r = find_histogram(a, hs, s, STR("le"), &h);
-
-	return r < 0 ? r : add_bucket(a, h, le, s->values);
-}
-
-static void finish(struct histograms *hs, uint32_t n_points, bool ranges)
-{
-	for (uint32_t i = 0; i < hs->keys.n; i++) {
-		struct histogram *h = &hs->v[i];
-
-		qsort(h->v, h->n, sizeof(*h->v), bucket_cmp);
-		merge_same_bounds(h, n_points);
-		if (ranges)
-			accumulate(h, n_points);
-		repair(h, n_points);
-	}
-}
-
-/* All histograms of @set: those of ranges, then those of bounds. */
-static int read_histograms(struct fn_args *a, const struct series_set *set,
-                           struct histograms *ranges, struct histograms *bounds)
-{
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < set->n; i++) {
-		struct str range = mname_get(&set->v[i].mn, STR("vmrange"));
-
-		r = range.len > 0 ? add_range(a, ranges, &set->v[i], range)
-		                  : add_le(a, bounds, &set->v[i]);
-	}
-	finish(ranges, a->g->n, true);
-	finish(bounds, a->g->n, false);
-	return r;
+	return NAN;
 }
 
 /* Linear inside the bucket that holds the rank; the lowest one starts at 0. */
-static double quantile_at(const struct histogram *h, uint32_t k, double phi)
+static struct estimate quantile_of(const struct histogram *h, uint32_t k, double phi)
 {
 	double total = h->n > 0 ? h->v[h->n - 1].values[k] : 0, below = 0, start = 0;
 
 	if (total == 0 || isnan(phi))
-		return NAN;
+		return ESTIMATE(NAN);
 	if (phi < 0)
-		return -INFINITY;
+		return (struct estimate){ -INFINITY, -INFINITY, h->v[0].values[k] };
 	if (phi > 1)
-		return INFINITY;
+		return (struct estimate){ INFINITY, total, INFINITY };
 	double rank = total * phi;
 
-	for (uint32_t i = 0; i < h->n; i++) {
+	for (uint32_t i = 0; i < h->n && !(h->v[i].values[k] > 0 && isinf(h->v[i].le)); i++) {
 		double v = h->v[i].values[k], le = h->v[i].le;
 
-		if (v <= 0) {
-			start = le;
-			continue;
+		if (v > 0 && v >= rank) {
+			if (v == below)
+				return (struct estimate){ start, start, v };
+			return (struct estimate){
+				start + (le - start) * (rank - below) / (v - below), start, le
+			};
 		}
-		if (v < rank) {
+		below = v > 0 ? v : below;
+		start = le;
+	}
+	return (struct estimate){ highest_bound(h), highest_bound(h), INFINITY };
+}
+
+/* The part of the values that are not above @bound. */
+static struct estimate share_of(const struct histogram *h, uint32_t k, double bound)
+{
+	double below = 0, start = 0;
+
+	if (isnan(bound) || h->n == 0)
+		return ESTIMATE(NAN);
+	if (bound < 0)
+		return ESTIMATE(0);
+	double total = h->v[h->n - 1].values[k];
+
+	for (uint32_t i = 0; !isinf(bound) && i < h->n; i++) {
+		double v = h->v[i].values[k], le = h->v[i].le, low = below / total;
+
+		if (bound >= le) {
 			below = v;
 			start = le;
 			continue;
 		}
 		if (isinf(le))
-			return start;
-		if (v == below)
-			return start;
-		return start + (le - start) * (rank - below) / (v - below);
+			return (struct estimate){ low, low, 1 };
+		if (start == bound)
+			return ESTIMATE(low);
+		return (struct estimate){
+			low + (v - below) / total * (bound - start) / (le - start), low, v / total
+		};
 	}
-	return isinf(h->v[h->n - 1].le) ? start : h->v[h->n - 1].le;
+	return ESTIMATE(1);
 }
 
-static int quantiles_of(struct fn_args *a, const struct histograms *hs, const double *phi,
-                        struct series_set *ret)
-{
-	for (uint32_t i = 0; i < hs->keys.n; i++) {
-		struct series s = { hs->v[i].mn, values_new(a->ev->arena, a->g->n, NAN) };
+/* --- functions ------------------------------------------------------------------------------ */
 
-		if (!s.values || set_add(a->ev->arena, ret, s) < 0)
-			return eval_no_memory(a->ev);
-		for (uint32_t k = 0; k < a->g->n; k++)
-			s.values[k] = quantile_at(&hs->v[i], k, phi[k]);
-	}
+static int put(struct fn_args *a, const struct mname *mn, struct str label, const char *text,
+               double *values, struct series_set *ret)
+{
+	struct series s = { *mn, values };
+
+	if ((label.len > 0 && mname_set(a->ev->arena, &s.mn, label, str_from(text)) < 0) ||
+	    set_add(a->ev->arena, ret, s) < 0)
+		return eval_no_memory(a->ev);
 	return 0;
+}
+
+/* The estimates of one histogram; with a @label also their bounds. */
+static int estimate_one(struct fn_args *a, struct histogram *h, estimate_f f, const double *args,
+                        struct str label, struct series_set *ret)
+{
+	uint32_t n = a->g->n;
+	double *value = values_new(a->ev->arena, n, NAN);
+	double *lower = values_new(a->ev->arena, n, NAN);
+	double *upper = values_new(a->ev->arena, n, NAN);
+	int r;
+
+	if (!value || !lower || !upper)
+		return eval_no_memory(a->ev);
+	hist_merge_bounds(h, n);
+	for (uint32_t k = 0; k < n; k++) {
+		hist_repair(h, k);
+		struct estimate e = f(h, k, args[k]);
+
+		value[k] = e.value;
+		lower[k] = e.lower;
+		upper[k] = e.upper;
+	}
+	r = put(a, &h->mn, STR_NULL, NULL, value, ret);
+	if (r == 0 && label.len > 0)
+		r = put(a, &h->mn, label, "lower", lower, ret);
+	if (r == 0 && label.len > 0)
+		r = put(a, &h->mn, label, "upper", upper, ret);
+	return r < 0 ? r : eval_tick(a->ev);
+}
+
+static int estimate_all(struct fn_args *a, estimate_f f, struct series_set *ret)
+{
+	struct histograms hs = { 0 };
+	struct str label = STR_NULL;
+	const double *args;
+	int r = args_scalar(a, 0, &args);
+
+	if (r == 0 && a->n > 2)
+		r = args_string(a, 2, &label);
+	if (r == 0)
+		r = hist_read(a, &a->v[1], &hs);
+	for (uint32_t i = 0; r == 0 && i < hs.keys.n; i++)
+		r = estimate_one(a, &hs.v[i], f, args, label, ret);
+	return r;
 }
 
 static int histogram_quantile(struct fn_args *a, struct series_set *ret)
 {
-	struct histograms ranges = { 0 }, bounds = { 0 };
-	const double *phi;
-	int r = args_scalar(a, 0, &phi);
+	return estimate_all(a, quantile_of, ret);
+}
+
+static int histogram_share(struct fn_args *a, struct series_set *ret)
+{
+	return estimate_all(a, share_of, ret);
+}
+
+/* histogram_quantiles("label", phi1, .., buckets): phi goes into the label. */
+static int histogram_quantiles(struct fn_args *a, struct series_set *ret)
+{
+	struct histograms hs = { 0 };
+	struct str label;
+	int r = args_string(a, 0, &label);
 
 	if (r == 0)
-		r = read_histograms(a, &a->v[1], &ranges, &bounds);
+		r = hist_read(a, &a->v[a->n - 1], &hs);
+	for (uint32_t i = 1; r == 0 && i + 1 < a->n; i++) {
+		char text[NUMTEXT_GENERAL_BYTES_MAX];
+		size_t first = ret->n;
+		const double *phi;
+
+		r = args_scalar(a, i, &phi);
+		for (uint32_t k = 0; r == 0 && k < hs.keys.n; k++)
+			r = estimate_one(a, &hs.v[k], quantile_of, phi, STR_NULL, ret);
+		if (r < 0)
+			return r;
+		struct str tag = arena_str(a->ev->arena,
+		                           (struct str){ text, numtext_general(phi[0], text) });
+
+		for (size_t k = first; k < ret->n; k++) {
+			if (!tag.p || mname_set(a->ev->arena, &ret->v[k].mn, label, tag) < 0)
+				return eval_no_memory(a->ev);
+		}
+	}
+	return r;
+}
+
+/* histogram_fraction(low, high, buckets): the part between the two bounds. */
+static int histogram_fraction(struct fn_args *a, struct series_set *ret)
+{
+	struct histograms hs = { 0 };
+	const double *low, *high;
+	int r = args_scalar(a, 0, &low);
+
 	if (r == 0)
-		r = quantiles_of(a, &ranges, phi, ret);
-	return r < 0 ? r : quantiles_of(a, &bounds, phi, ret);
+		r = args_scalar(a, 1, &high);
+	if (r == 0 && low[0] >= high[0])
+		return eval_fail(a->ev, a->call, "the lower bound %g is not below the upper one %g",
+		                 low[0], high[0]);
+	if (r == 0)
+		r = hist_read(a, &a->v[2], &hs);
+	for (uint32_t i = 0; r == 0 && i < hs.keys.n; i++) {
+		struct histogram *h = &hs.v[i];
+		double *out = values_new(a->ev->arena, a->g->n, NAN);
+
+		if (!out)
+			return eval_no_memory(a->ev);
+		hist_merge_bounds(h, a->g->n);
+		for (uint32_t k = 0; k < a->g->n; k++) {
+			hist_repair(h, k);
+			out[k] = share_of(h, k, high[k]).value - share_of(h, k, low[k]).value;
+		}
+		r = put(a, &h->mn, STR_NULL, NULL, out, ret);
+	}
+	return r;
+}
+
+/* --- moments, each bucket taken as its middle ----------------------------------------------- */
+
+struct moments {
+	double avg, var;
+};
+
+static struct moments moments_of(const struct histogram *h, uint32_t k)
+{
+	double le = 0, below = 0, sum = 0, sum2 = 0, total = 0;
+
+	for (uint32_t i = 0; i < h->n && !isinf(h->v[i].le); i++) {
+		double middle = (h->v[i].le + le) / 2, n = h->v[i].values[k] - below;
+
+		sum += middle * n;
+		sum2 += middle * middle * n;
+		total += n;
+		le = h->v[i].le;
+		below = h->v[i].values[k];
+	}
+	if (total == 0)
+		return (struct moments){ NAN, NAN };
+	double avg = sum / total, var = sum2 / total - avg * avg;
+
+	return (struct moments){ avg, var < 0 ? 0 : var };
+}
+
+static double moment_avg(struct moments m)
+{
+	return m.avg;
+}
+
+static double moment_var(struct moments m)
+{
+	return m.var;
+}
+
+static double moment_dev(struct moments m)
+{
+	return sqrt(m.var);
+}
+
+static int each_moment(struct fn_args *a, double (*f)(struct moments m), struct series_set *ret)
+{
+	struct histograms hs = { 0 };
+	int r = hist_read(a, &a->v[0], &hs);
+
+	for (uint32_t i = 0; r == 0 && i < hs.keys.n; i++) {
+		double *out = values_new(a->ev->arena, a->g->n, NAN);
+
+		if (!out)
+			return eval_no_memory(a->ev);
+		for (uint32_t k = 0; k < a->g->n; k++)
+			out[k] = f(moments_of(&hs.v[i], k));
+		r = put(a, &hs.v[i].mn, STR_NULL, NULL, out, ret);
+	}
+	return r;
+}
+
+static int histogram_avg(struct fn_args *a, struct series_set *ret)
+{
+	return each_moment(a, moment_avg, ret);
+}
+
+static int histogram_stdvar(struct fn_args *a, struct series_set *ret)
+{
+	return each_moment(a, moment_var, ret);
+}
+
+static int histogram_stddev(struct fn_args *a, struct series_set *ret)
+{
+	return each_moment(a, moment_dev, ret);
 }
 
 static const struct fn rows[] = {
 	/* clang-format off */
-	FN_TRANSFORM_ROW(histogram_quantile, histogram_quantile, 2, 2, 1, 0,
-			 "The phi-quantile of a histogram's buckets."),
+	FN_TRANSFORM_ROW(histogram_quantile, histogram_quantile, 2, 3, 1, 0,
+			 "The phi-quantile of a histogram; bounds go into the label."),
+	FN_TRANSFORM_ROW(histogram_quantiles, histogram_quantiles, 3, FN_VARIADIC, FN_LAST_ARG, 0,
+			 "The phi-quantiles of a histogram; phi goes into the label."),
+	FN_TRANSFORM_ROW(histogram_share, histogram_share, 2, 3, 1, 0,
+			 "The part of a histogram up to a bound."),
+	FN_TRANSFORM_ROW(histogram_fraction, histogram_fraction, 3, 3, 2, 0,
+			 "The part of a histogram between two bounds."),
+	FN_TRANSFORM_ROW(histogram_avg, histogram_avg, 1, 1, 0, 0, "Mean of a histogram."),
+	FN_TRANSFORM_ROW(histogram_stdvar, histogram_stdvar, 1, 1, 0, 0,
+			 "Variance of a histogram."),
+	FN_TRANSFORM_ROW(histogram_stddev, histogram_stddev, 1, 1, 0, 0,
+			 "Standard deviation of a histogram."),
 	/* clang-format on */
 };
 

@@ -72,9 +72,11 @@
 	X(fn_sort)           \
 	X(fn_label)          \
 	X(fn_hist)           \
+	X(fn_hist_buckets)   \
 	X(fn_aggr_basic)     \
 	X(fn_aggr_stats)     \
-	X(fn_aggr_topk)
+	X(fn_aggr_topk)      \
+	X(fn_aggr_pick)
 
 #define FN_TABLE_DECLARE(t) extern const struct fn_table t;
 FN_TABLES(FN_TABLE_DECLARE)

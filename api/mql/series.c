@@ -196,6 +196,21 @@ void set_sort(struct series_set *set)
 		qsort(set->v, set->n, sizeof(*set->v), series_cmp);
 }
 
+bool series_merge(const struct grid *g, struct series *dst, const struct series *src)
+{
+	uint32_t overlaps = 0;
+
+	for (uint32_t i = 0; i < g->n; i++)
+		overlaps += !isnan(src->values[i]) && !isnan(dst->values[i]);
+	if (overlaps > 2 || g->n <= 2)
+		return false;
+	for (uint32_t i = 0; i < g->n; i++) {
+		if (!isnan(src->values[i]))
+			dst->values[i] = src->values[i];
+	}
+	return true;
+}
+
 double *values_new(struct arena *arena, uint32_t n, double fill)
 {
 	double *v = arena_alloc(arena, (n ? n : 1) * sizeof(*v));

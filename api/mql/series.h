@@ -66,6 +66,12 @@ void mname_print(const struct mname *mn, struct buf *out); /* name{a="b"}, for m
 int set_add(struct arena *arena, struct series_set *set, struct series s);
 void set_drop_empty(struct series_set *set, uint32_t n_points); /* series of NaN only */
 void set_sort(struct series_set *set);
+/*
+ * Series that one label set changed into over time: their values are merged, if there are enough
+ * points to tell and at most two of them overlap (staleness draws a series out that far).
+ */
+bool series_merge(const struct grid *g, struct series *dst, const struct series *src);
+
 double *values_new(struct arena *arena, uint32_t n, double fill); /* NULL: arena_error() */
 
 /* Bytes to a running number: 0 for the first new key, 1 for the second, ... */

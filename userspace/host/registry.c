@@ -253,8 +253,6 @@ static void overlay_taps(struct vm *vm, const struct vm_spec *s)
 
 		COPY(t->ifname, s->taps[vm->n_taps].ifname);
 		COPY(t->guest_name, s->taps[vm->n_taps].guest);
-		if (t->guest_name[0] == '\0')
-			(void)snprintf(t->guest_name, sizeof(t->guest_name), "eth%u", vm->n_taps);
 	}
 }
 
@@ -267,9 +265,6 @@ static void overlay_disks(const struct registry *r, struct vm *vm, const struct 
 
 		COPY(d->path, s->disks[vm->n_disks].path);
 		COPY(d->guest_name, s->disks[vm->n_disks].guest);
-		if (d->guest_name[0] == '\0')
-			(void)snprintf(d->guest_name, sizeof(d->guest_name), "vd%c",
-			               'a' + (int)(vm->n_disks % 26));
 		discover_disk_identity(r->world.proc, 0, d);
 	}
 }

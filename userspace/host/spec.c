@@ -15,6 +15,7 @@
 #include "userspace/base/cleanup.h"
 #include "userspace/base/file.h"
 #include "userspace/base/util.h"
+#include "userspace/host/cmdline.h"
 #include "userspace/host/label_text.h"
 
 #define SUFFIX     ".json"
@@ -232,12 +233,22 @@ static int refuse_unknown(struct reader *r, const json_t *json, const struct obj
 	return 0;
 }
 
+/* @r->where ends in a dot here, which no field's name follows. */
+static int not_an_object(struct reader *r)
+{
+	int len = (int)strlen(r->where);
+
+	if (len == 0)
+		return err_set(r->e, -EINVAL, "expected an object");
+	return err_set(r->e, -EINVAL, "%.*s: expected an object", len - 1, r->where);
+}
+
 static int read_object(struct reader *r, const json_t *json, const struct object *o, void *into)
 {
 	int ret;
 
 	if (!json_is_object(json))
-		return fault(r, "", "expected an object");
+		return not_an_object(r);
 	ret = refuse_unknown(r, json, o);
 	for (size_t i = 0; ret == 0 && i < o->n; i++) {
 		const json_t *v = json_object_get(json, o->fields[i].name);
@@ -250,20 +261,58 @@ static int read_object(struct reader *r, const json_t *json, const struct object
 	return ret;
 }
 
-/* What no single field can tell. */
-static int check_whole(struct vm_spec *s, struct err *e)
+static void fill_defaults(struct vm_spec *s)
 {
+	for (uint32_t i = 0; i < s->n_taps; i++) {
+		if (s->taps[i].guest[0] == '\0')
+			(void)snprintf(s->taps[i].guest, VM_DEVICE_CAP, "eth%u", i);
+	}
+	for (uint32_t i = 0; i < s->n_disks; i++) {
+		if (s->disks[i].guest[0] == '\0')
+			cmdline_disk_name("vd", i, s->disks[i].guest);
+	}
+	for (uint32_t i = 0; i < s->n_metrics; i++) {
+		if (s->metrics[i].path[0] == '\0')
+			(void)snprintf(s->metrics[i].path, SPEC_PATH_CAP, "/metrics");
+	}
+}
+
+/* Two devices of one name would write the same series. */
+static int refuse_twice(const char *list, const char *field, const void *items, uint32_t n,
+                        size_t bytes, struct err *e)
+{
+	const char *texts = items;
+
+	for (uint32_t i = 1; i < n; i++) {
+		for (uint32_t j = 0; j < i; j++) {
+			if (strcmp(texts + i * bytes, texts + j * bytes) == 0)
+				return err_set(e, -EINVAL, "%s[%u].%s: the same as of %s[%u]", list,
+				               i, field, list, j);
+		}
+	}
+	return 0;
+}
+
+#define REFUSE_TWICE(s, list, field, e) \
+	refuse_twice(#list, #field, (s)->list[0].field, (s)->n_##list, sizeof((s)->list[0]), (e))
+
+/* What no single field can tell. */
+static int check_whole(const struct vm_spec *s, struct err *e)
+{
+	int r;
+
 	if (s->pid == 0 && s->pid_file[0] == '\0' && s->cgroup[0] == '\0')
 		return err_set(e, -EINVAL, "pid: is missing, and so are pid_file and cgroup");
 	if (s->pid != 0 && s->pid_file[0] != '\0')
 		return err_set(e, -EINVAL, "pid_file: given together with pid");
 	if (strchr(s->instance, '/') || s->instance[0] == '.')
 		return err_set(e, -EINVAL, "instance: must be good as a file name");
-	for (uint32_t i = 0; i < s->n_metrics; i++) {
-		if (s->metrics[i].path[0] == '\0')
-			(void)snprintf(s->metrics[i].path, SPEC_PATH_CAP, "/metrics");
-	}
-	return 0;
+	r = REFUSE_TWICE(s, taps, ifname, e);
+	if (r == 0)
+		r = REFUSE_TWICE(s, taps, guest, e);
+	if (r == 0)
+		r = REFUSE_TWICE(s, disks, guest, e);
+	return r < 0 ? r : REFUSE_TWICE(s, volumes, id, e);
 }
 
 int spec_parse(struct str text, struct vm_spec *ret, struct err *e)
@@ -283,8 +332,10 @@ int spec_parse(struct str text, struct vm_spec *ret, struct err *e)
 		return err_set(e, -EINVAL, "line %d: %.160s", why.line, why.text);
 	res = read_object(&r, root, &vm_object, s);
 	json_decref(root);
-	if (res == 0)
+	if (res == 0) {
+		fill_defaults(s);
 		res = check_whole(s, e);
+	}
 	if (res == 0)
 		memcpy(ret, s, sizeof(*s));
 	return res;

@@ -22,6 +22,7 @@
 #define SPEC_PROCESSES_MAX 8
 #define SPEC_PATH_CAP      256
 
+/* Fields that were left out and have a default are filled in: guest, path of a scrape. */
 struct spec_tap {
 	char ifname[16], guest[VM_DEVICE_CAP];
 };

@@ -83,9 +83,13 @@ static struct str cut_option(struct str *rest)
 	return head;
 }
 
-/* Value of @key in @opts, or an empty slice; @implied is the key of a first item without "=". */
+/*
+ * Value of @key in @opts, or an empty slice; @implied is the key of a first item without "=". Of a
+ * repeated key the last value counts, as in QEMU.
+ */
 static struct str opt_value(struct str opts, const char *implied, const char *key)
 {
+	struct str found = STR_NULL;
 	bool first = true;
 
 	while (opts.len > 0) {
@@ -96,23 +100,33 @@ static struct str opt_value(struct str opts, const char *implied, const char *ke
 			name = first && implied ? str_from(implied) : item;
 		}
 		if (str_eqc(name, key))
-			return value;
+			found = value;
 		first = false;
 	}
-	return STR_NULL;
+	return found;
 }
 
-/* Without the doubled commas; cut to fit. */
-static void copy_value(char *dst, size_t cap, struct str v)
+/* Without the doubled commas; cut to fit. Returns whether it fits. */
+static bool copy_value(char *dst, size_t cap, struct str v)
 {
-	size_t n = 0;
+	size_t n = 0, i;
 
-	for (size_t i = 0; i < v.len && n + 1 < cap; i++) {
+	for (i = 0; i < v.len && n + 1 < cap; i++) {
 		dst[n++] = v.p[i];
 		if (v.p[i] == ',' && i + 1 < v.len && v.p[i + 1] == ',')
 			i++;
 	}
 	dst[n] = '\0';
+	return i >= v.len;
+}
+
+/* All or nothing: half a path or interface name is another's. */
+static bool copy_whole(char *dst, size_t cap, struct str v)
+{
+	if (copy_value(dst, cap, v))
+		return true;
+	dst[0] = '\0';
+	return false;
 }
 
 /* 512, 512M, 1G, 2GiB …; @unit is what a bare number means. 0 when it is not a size. */
@@ -306,6 +320,19 @@ static struct str last_of(const struct sorted *s, enum list list)
 	return a->n > 0 ? a->v[a->n - 1] : STR_NULL;
 }
 
+/* QEMU puts repeated options of one kind together: "-machine q35 -machine accel=kvm". */
+static struct str last_value(const struct sorted *s, enum list list, const char *implied,
+                             const char *key)
+{
+	for (uint32_t i = s->lists[list].n; i-- > 0;) {
+		struct str value = opt_value(s->lists[list].v[i], implied, key);
+
+		if (value.len > 0)
+			return value;
+	}
+	return STR_NULL;
+}
+
 /* ---- what monitors have in common ----------------------------------------------------------- */
 
 void cmdline_disk_name(const char *prefix, uint32_t index, char dst[VM_DEVICE_CAP])
@@ -329,7 +356,7 @@ static void add_nic(struct vm_shape *shape, bool is_tap, struct str ifname, stru
 	nic = &shape->nics[shape->n_nics++];
 	nic->is_tap = is_tap;
 	nic->fd = num_parse_u64(fd, &n) == 0 && n <= INT32_MAX ? (int)n : -1;
-	copy_value(nic->ifname, sizeof(nic->ifname), ifname);
+	(void)copy_whole(nic->ifname, sizeof(nic->ifname), ifname);
 }
 
 static void add_disk(struct vm_shape *shape, struct str path, const char *prefix, uint32_t index)
@@ -339,8 +366,10 @@ static void add_disk(struct vm_shape *shape, struct str path, const char *prefix
 	/* A disk without a file (vhost-user) took its letter; more we need not know. */
 	if (path.len == 0 || shape->n_disks == VM_DISKS_MAX)
 		return;
-	d = &shape->disks[shape->n_disks++];
-	copy_value(d->path, sizeof(d->path), path);
+	d = &shape->disks[shape->n_disks];
+	if (!copy_whole(d->path, sizeof(d->path), path))
+		return;
+	shape->n_disks++;
 	if (strcmp(prefix, "nvme") == 0)
 		(void)snprintf(d->guest_name, sizeof(d->guest_name), "nvme%un1", index);
 	else
@@ -351,7 +380,7 @@ static void set_name(struct vm_shape *shape, struct str value)
 {
 	char text[VM_LABEL_CAP];
 
-	copy_value(text, sizeof(text), value);
+	(void)copy_value(text, sizeof(text), value);
 	label_text_copy(shape->name, sizeof(shape->name), str_from(text));
 }
 
@@ -377,14 +406,16 @@ enum bus {
 	BUS_N
 };
 
+/* Virtio drivers have a transport behind their name; nvme-ns and nvme-subsys are not disks. */
 static const struct {
-	const char *driver; /* prefix of -device's driver */
+	const char *driver;
+	bool prefix;
 	enum bus bus;
 } disk_drivers[] = {
-	{ "virtio-blk", BUS_VIRTIO }, { "vhost-user-blk", BUS_VIRTIO },
-	{ "scsi-hd", BUS_SD },        { "scsi-block", BUS_SD },
-	{ "ide-hd", BUS_SD },         { "usb-storage", BUS_SD },
-	{ "nvme", BUS_NVME },
+	{ "virtio-blk", true, BUS_VIRTIO }, { "vhost-user-blk", true, BUS_VIRTIO },
+	{ "scsi-hd", false, BUS_SD },       { "scsi-block", false, BUS_SD },
+	{ "ide-hd", false, BUS_SD },        { "usb-storage", false, BUS_SD },
+	{ "nvme", false, BUS_NVME },
 };
 
 static const struct {
@@ -458,19 +489,23 @@ static void qemu_device_disk(struct qemu *q, struct str device)
 	struct str driver = opt_value(device, "driver", "driver");
 
 	for (size_t i = 0; i < ARRAY_SIZE(disk_drivers); i++) {
-		if (str_starts(driver, str_from(disk_drivers[i].driver))) {
+		struct str known = str_from(disk_drivers[i].driver);
+
+		if (disk_drivers[i].prefix ? str_starts(driver, known) : str_eq(driver, known)) {
 			qemu_add_disk(q, device_path(q->s, device), disk_drivers[i].bus);
 			return;
 		}
 	}
 }
 
-/* Machines without an IDE controller give a drive without if= to nobody. */
+/* What a drive without if= is, by the machine's block_default_type (QEMU, hw/). */
 static struct str default_interface(const struct sorted *s)
 {
-	struct str type = opt_value(last_of(s, L_MACHINE), "type", "type");
+	struct str type = last_value(s, L_MACHINE, "type", "type");
 
-	return str_eqc(type, "microvm") || str_starts(type, STR("virt")) ? STR("none") : STR("ide");
+	if (str_eqc(type, "microvm"))
+		return STR("none");
+	return str_starts(type, STR("virt")) ? STR("virtio") : STR("ide");
 }
 
 static void qemu_drive_disk(struct qemu *q, struct str drive)
@@ -538,15 +573,18 @@ static void qemu_nics(struct qemu *q)
 	}
 }
 
-static uint32_t qemu_vcpus(struct str smp)
+static uint32_t qemu_vcpus(const struct sorted *s)
 {
-	static const char *const factors[] = { "sockets", "dies", "clusters", "cores", "threads" };
-	uint32_t n = count_value(opt_value(smp, "cpus", "cpus"));
+	static const char *const factors[] = { "sockets", "dies",  "clusters",
+		                               "modules", "cores", "threads" };
+	uint32_t n = count_value(last_value(s, L_SMP, "cpus", "cpus"));
 	uint64_t product = 1;
 	bool said = false;
 
+	if (n == 0)
+		n = count_value(last_value(s, L_SMP, "cpus", "maxcpus"));
 	for (size_t i = 0; n == 0 && i < ARRAY_SIZE(factors); i++) {
-		uint32_t f = count_value(opt_value(smp, "cpus", factors[i]));
+		uint32_t f = count_value(last_value(s, L_SMP, "cpus", factors[i]));
 
 		product *= f > 0 ? f : 1;
 		said |= f > 0;
@@ -559,10 +597,10 @@ static uint32_t qemu_vcpus(struct str smp)
 static void parse_qemu(const struct sorted *s, struct vm_shape *shape)
 {
 	struct qemu q = { .s = s, .shape = shape };
-	struct str memory = opt_value(last_of(s, L_MEMORY), "size", "size");
+	struct str memory = last_value(s, L_MEMORY, "size", "size");
 
-	set_name(shape, opt_value(last_of(s, L_NAME), "guest", "guest"));
-	shape->n_vcpus = qemu_vcpus(last_of(s, L_SMP));
+	set_name(shape, last_value(s, L_NAME, "guest", "guest"));
+	shape->n_vcpus = qemu_vcpus(s);
 	shape->memory_bytes = memory.len > 0 ? size_value(memory, 1 << 20) : (uint64_t)128 << 20;
 	for (uint32_t i = 0; i < s->lists[L_OBJECT].n; i++) {
 		struct str type = opt_value(s->lists[L_OBJECT].v[i], "qom-type", "qom-type");
@@ -579,7 +617,7 @@ static void parse_firecracker(const struct sorted *s, struct vm_shape *shape)
 {
 	set_name(shape, last_of(s, L_NAME));
 	name_from_socket(shape, last_of(s, L_SOCKET));
-	copy_value(shape->config_file, sizeof(shape->config_file), last_of(s, L_CONFIG_FILE));
+	(void)copy_whole(shape->config_file, sizeof(shape->config_file), last_of(s, L_CONFIG_FILE));
 }
 
 static struct str json_text(const json_t *object, const char *key)
@@ -643,6 +681,15 @@ int cmdline_firecracker_config(struct str json, struct vm_shape *shape)
 
 /* ---- Cloud Hypervisor ----------------------------------------------------------------------- */
 
+/* A path, or "path=..." or "fd=..." since version 36. */
+static void cloud_hypervisor_name(const struct sorted *s, struct vm_shape *shape)
+{
+	struct str socket = last_of(s, L_SOCKET), path = opt_value(socket, NULL, "path");
+
+	if (!str_starts(socket, STR("fd=")))
+		name_from_socket(shape, path.len > 0 ? path : socket);
+}
+
 static void parse_cloud_hypervisor(const struct sorted *s, struct vm_shape *shape)
 {
 	const struct args *disks = &s->lists[L_DRIVE], *nets = &s->lists[L_NETDEV];
@@ -650,7 +697,7 @@ static void parse_cloud_hypervisor(const struct sorted *s, struct vm_shape *shap
 
 	shape->n_vcpus = boot > 0 ? boot : 1;
 	shape->memory_bytes = size_value(opt_value(last_of(s, L_MEMORY), NULL, "size"), 1);
-	name_from_socket(shape, last_of(s, L_SOCKET));
+	cloud_hypervisor_name(s, shape);
 	for (uint32_t i = 0; i < disks->n; i++)
 		add_disk(shape, opt_value(disks->v[i], NULL, "path"), "vd", i);
 	for (uint32_t i = 0; i < nets->n; i++)

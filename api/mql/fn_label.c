@@ -268,6 +268,62 @@ static int label_replace(struct fn_args *a, struct series_set *ret)
 	return r;
 }
 
+/* The whole of @value with each match replaced; false without any match. */
+static bool replace_all(const struct template *t, int n_groups, struct str value, struct buf *out)
+{
+	const char *p = value.len ? value.p : "";
+	int spans[2 * GROUPS_MAX], done = 0; /* bytes that are copied or replaced */
+	size_t from = 0;
+	bool any = false;
+
+	while (from <= value.len &&
+	       cxx_regex_match_spans(t->re, p, value.len, from, false, spans, n_groups)) {
+		buf_put(out, p + done, (size_t)(spans[0] - done));
+		/* Nothing is not replaced again right behind a match. */
+		if (spans[1] > done || spans[0] == 0)
+			expand(t, value, spans, out);
+		any = true;
+		done = spans[1];
+		if ((size_t)done > from)
+			from = (size_t)done;
+		else
+			from++;
+		while (from < value.len && ((unsigned char)p[from] & 0xc0) == 0x80)
+			from++; /* never into the middle of a character */
+	}
+	buf_put(out, p + done, value.len - (size_t)done);
+	return any;
+}
+
+/* label_transform(q, "label", "regex", "replacement"): wherever the expression is found. */
+static int label_transform(struct fn_args *a, struct series_set *ret)
+{
+	_cleanup_(regex_freep) struct cxx_regex *re = NULL;
+	_cleanup_(buf_done) struct buf b = BUF_INIT;
+	struct ast_names s;
+	int r = string_list(a, &s);
+
+	if (r == 0)
+		r = compile(a, 2, s.v[1], &re);
+	if (r < 0)
+		return r;
+	struct template t = { re, s.v[2] };
+	int n_groups = MIN(cxx_regex_groups(re) + 1, GROUPS_MAX);
+
+	*ret = a->v[0];
+	for (size_t k = 0; r == 0 && k < ret->n; k++) {
+		struct str made;
+
+		buf_clear(&b);
+		if (!replace_all(&t, n_groups, mname_get(&ret->v[k].mn, s.v[0]), &b))
+			continue;
+		r = copy_of(a, &b, &made);
+		if (r == 0)
+			r = put_label(a, &ret->v[k], s.v[0], made);
+	}
+	return r;
+}
+
 static int filter_by_label(struct fn_args *a, bool wanted, struct series_set *ret)
 {
 	_cleanup_(regex_freep) struct cxx_regex *re = NULL;
@@ -376,6 +432,8 @@ static const struct fn rows[] = {
 	LABELS(label_lowercase, 1, "Makes the labels' letters small."),
 	FN_TRANSFORM_ROW(label_replace, label_replace, 5, 5, 0, FN_KEEP_NAME,
 			 "Sets a label from the parts of another that a regular expression finds."),
+	FN_TRANSFORM_ROW(label_transform, label_transform, 4, 4, 0, FN_KEEP_NAME,
+			 "Replaces each part of a label that a regular expression finds."),
 	FN_TRANSFORM_ROW(label_match, label_match, 3, 3, 0, FN_KEEP_NAME,
 			 "The series whose label matches the regular expression."),
 	FN_TRANSFORM_ROW(label_mismatch, label_mismatch, 3, 3, 0, FN_KEEP_NAME,

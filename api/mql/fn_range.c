@@ -72,7 +72,7 @@ static uint32_t compact(const double *v, uint32_t n, double *dst)
 	return kept;
 }
 
-/* @f of all values of the series; @none when it has no value. */
+/* @f of all values of the series, or @none when it has no value. */
 static int from_all(struct fn_args *a, uint32_t series, double phi, double none,
                     double (*f)(double *v, uint32_t n, double phi), struct series_set *ret)
 {
@@ -90,9 +90,28 @@ static int from_all(struct fn_args *a, uint32_t series, double phi, double none,
 	return 0;
 }
 
-static double of_quantile(double *v, uint32_t n, double phi)
+/*
+ * The quantile takes the place of the last value and is spread from there. So one that is NaN, as
+ * between infinities, gives way to the value before it.
+ */
+static int quantile_of_all(struct fn_args *a, uint32_t series, double phi, struct series_set *ret)
 {
-	return quantile_inplace(phi, v, n);
+	double *copy = values_new(a->ev->arena, a->g->n, 0);
+
+	if (!copy)
+		return eval_no_memory(a->ev);
+	*ret = a->v[series];
+	for (size_t i = 0; i < ret->n; i++) {
+		double *v = ret->v[i].values;
+		uint32_t n = compact(v, a->g->n, copy), last = a->g->n;
+
+		while (last > 0 && isnan(v[last - 1]))
+			last--;
+		if (last > 0)
+			v[last - 1] = quantile_inplace(phi, copy, n);
+		spread_last(v, a->g->n);
+	}
+	return 0;
 }
 
 static double of_stdvar(double *v, uint32_t n, double unused)
@@ -118,22 +137,22 @@ static int range_quantile(struct fn_args *a, struct series_set *ret)
 	const double *phi;
 	int r = args_scalar(a, 0, &phi);
 
-	return r < 0 ? r : from_all(a, 1, phi[0], NAN, of_quantile, ret);
+	return r < 0 ? r : quantile_of_all(a, 1, phi[0], ret);
 }
 
 static int range_median(struct fn_args *a, struct series_set *ret)
 {
-	return from_all(a, 0, 0.5, NAN, of_quantile, ret);
+	return quantile_of_all(a, 0, 0.5, ret);
 }
 
 static int range_stdvar(struct fn_args *a, struct series_set *ret)
 {
-	return from_all(a, 0, NAN, 0, of_stdvar, ret);
+	return from_all(a, 0, NAN, a->g->n == 1 ? 0 : (double)NAN, of_stdvar, ret);
 }
 
 static int range_stddev(struct fn_args *a, struct series_set *ret)
 {
-	return from_all(a, 0, NAN, 0, of_stddev, ret);
+	return from_all(a, 0, NAN, a->g->n == 1 ? 0 : (double)NAN, of_stddev, ret);
 }
 
 static int range_mad(struct fn_args *a, struct series_set *ret)

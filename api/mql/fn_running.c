@@ -74,7 +74,7 @@ int walk_each(struct fn_args *a, uint32_t series, void (*f)(double *v, uint32_t 
 {
 	*ret = a->v[series];
 	for (size_t i = 0; i < ret->n; i++) {
-		if (!args_keep_names(a))
+		if (!(a->call->call.fn->flags & FN_KEEP_NAME))
 			ret->v[i].mn.name = STR_NULL;
 		f(ret->v[i].values, a->g->n);
 	}

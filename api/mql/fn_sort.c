@@ -9,10 +9,8 @@
 
 #include "userspace/base/util.h"
 
-/*
- * A sort that needs to know more than two series. Merge sort: stable, and qsort_r()'s comparison
- * would need the same context.
- */
+#define INSERTION_MAX 12u
+
 struct order {
 	uint32_t n_points;
 	int sign; /* 1 ascending, -1 descending */
@@ -27,27 +25,36 @@ static int order_cmp(const void *a, const void *b, void *ctx)
 	return o->cmp(o, a, b);
 }
 
+/*
+ * With gaps by_value() is no order: a may come before b, b before c, and c before a. Few series
+ * are sorted by insertion, as VictoriaMetrics does, so that the same ones come out on top.
+ */
 static void sort_by(struct series_set *set, struct order *o)
 {
-	if (set->n > 1)
+	if (set->n > INSERTION_MAX) {
 		qsort_r(set->v, set->n, sizeof(*set->v), order_cmp, o);
+		return;
+	}
+	for (size_t i = 1; i < set->n; i++) {
+		struct series s = set->v[i];
+		size_t k = i;
+
+		for (; k > 0 && o->cmp(o, &s, &set->v[k - 1]) < 0; k--)
+			set->v[k] = set->v[k - 1];
+		set->v[k] = s;
+	}
 }
 
-/* The last point decides, then the one before it, and so on; NaN goes to the end. */
+/* The last point decides at which both have a value and the values differ. */
 static int by_value(const struct order *o, const struct series *a, const struct series *b)
 {
 	for (uint32_t k = o->n_points; k > 0; k--) {
 		double x = a->values[k - 1], y = b->values[k - 1];
 
-		if (isnan(x) || isnan(y)) {
-			if (isnan(x) && isnan(y))
-				continue;
-			return isnan(x) ? 1 : -1;
-		}
-		if (x != y)
+		if (x < y || x > y)
 			return (x < y ? -1 : 1) * o->sign;
 	}
-	return mname_cmp(&a->mn, &b->mn);
+	return 0;
 }
 
 static int sort_values(struct fn_args *a, int sign, struct series_set *ret)
@@ -55,6 +62,7 @@ static int sort_values(struct fn_args *a, int sign, struct series_set *ret)
 	struct order o = { .n_points = a->g->n, .sign = sign, .cmp = by_value };
 
 	*ret = a->v[0];
+	set_drop_empty(ret, a->g->n);
 	sort_by(ret, &o);
 	return 0;
 }
@@ -165,10 +173,32 @@ static int sort_by_label_numeric_desc(struct fn_args *a, struct series_set *ret)
 	return sort_labels(a, (struct order){ .sign = -1, .cmp = by_label_numeric }, ret);
 }
 
+/* limit_offset(limit, offset, q); series without any value do not count. */
+static int limit_offset(struct fn_args *a, struct series_set *ret)
+{
+	const double *limit, *offset;
+	int r = args_scalar(a, 0, &limit);
+
+	if (r == 0)
+		r = args_scalar(a, 1, &offset);
+	if (r < 0)
+		return r;
+	set_drop_empty(&a->v[2], a->g->n);
+	for (size_t i = 0; i < a->v[2].n; i++) {
+		if (!((double)i + 1 > trunc(offset[0]) && (double)ret->n + 1 <= limit[0]))
+			continue;
+		if (set_add(a->ev->arena, ret, a->v[2].v[i]) < 0)
+			return eval_no_memory(a->ev);
+	}
+	return 0;
+}
+
 static const struct fn rows[] = {
 	/* clang-format off */
 	FN_TRANSFORM_ROW(sort, sort_fn, 1, 1, 0, FN_SORTED, "Smallest last value first."),
 	FN_TRANSFORM_ROW(sort_desc, sort_desc_fn, 1, 1, 0, FN_SORTED, "Largest last value first."),
+	FN_TRANSFORM_ROW(limit_offset, limit_offset, 3, 3, 2, FN_SORTED,
+			 "So many series, after leaving out so many."),
 	FN_TRANSFORM_ROW(sort_by_label, sort_by_label, 2, FN_VARIADIC, 0, FN_SORTED,
 			 "In the order of the labels."),
 	FN_TRANSFORM_ROW(sort_by_label_desc, sort_by_label_desc, 2, FN_VARIADIC, 0, FN_SORTED,

@@ -66,11 +66,16 @@
 	X(fn_rollup_spread)  \
 	X(fn_math)           \
 	X(fn_range)          \
+	X(fn_range_trim)     \
+	X(fn_bitmap)         \
+	X(fn_rand)           \
+	X(fn_zone)           \
 	X(fn_running)        \
 	X(fn_time)           \
 	X(fn_misc)           \
 	X(fn_sort)           \
 	X(fn_label)          \
+	X(fn_label_whole)    \
 	X(fn_hist)           \
 	X(fn_hist_buckets)   \
 	X(fn_aggr_basic)     \

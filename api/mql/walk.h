@@ -13,6 +13,9 @@ void walk_running_max(double *v, uint32_t n);
 void walk_running_min(double *v, uint32_t n);
 void walk_running_avg(double *v, uint32_t n);
 
-/* Applies @f to each series of argument @series; names by the row's flags. */
+/*
+ * Applies @f to each series of argument @series. Names follow the row's flags alone: like
+ * VictoriaMetrics it does not ask for keep_metric_names.
+ */
 int walk_each(struct fn_args *a, uint32_t series, void (*f)(double *v, uint32_t n),
               struct series_set *ret);

@@ -113,19 +113,18 @@ static int reply_written(struct response *resp, const struct intake *in)
 		in->first.msg[0] ? in->first.msg : "no reason given");
 }
 
-static int decode(struct region *region, struct request *req, struct response *resp,
-                  struct buf *body, struct rw_request *ret)
+static int unpack(struct region *region, struct request *req, struct response *resp,
+                  struct buf *body, struct rw_split *ret)
 {
 	size_t max = body_max(region);
-	uint64_t skipped = 0;
 	struct err e = ERR_INIT;
 	int r = rw_decompress(buf_str(&req->body), max, body);
 
 	if (r == -EFBIG)
 		return reply_large(resp, max);
 	if (r == 0)
-		r = rw_decode(buf_str(body), &req->arena, ret, &skipped, &e);
-	metric_add(&histograms_skipped, (int64_t)skipped);
+		r = rw_split(buf_str(body), &req->arena, ret, &e);
+	metric_add(&histograms_skipped, (int64_t)ret->n_histograms);
 	if (r == 0)
 		return 0;
 	if (r != -EBADMSG)
@@ -138,12 +137,12 @@ static int decode(struct region *region, struct request *req, struct response *r
 int h_write(struct region *region, struct request *req, struct response *resp)
 {
 	_cleanup_(buf_done) struct buf body = BUF_INIT;
-	struct intake in = { region, req->org, &req->arena, 0, 0, ERR_INIT };
-	struct rw_request message;
+	_cleanup_(rw_split_done) struct rw_split message = { 0 };
+	struct intake in = { region, req->org, 0, 0, ERR_INIT };
 	int status = check_write_headers(req, resp);
 
 	if (status == 0)
-		status = decode(region, req, resp, &body, &message);
+		status = unpack(region, req, resp, &body, &message);
 	if (status != 0)
 		return status;
 	int r = intake_add(&in, message.series, message.n_series);
@@ -155,8 +154,9 @@ int h_write(struct region *region, struct request *req, struct response *resp)
 
 struct text_import {
 	struct intake in;
-	struct arena batch_arena; /* labels of one batch */
-	struct series_in *batch;  /* TEXT_BATCH_SERIES of them */
+	struct series_keyed *batch; /* TEXT_BATCH_SERIES of them, with one sample each */
+	struct sample *samples;
+	struct buf keys; /* of the batch, one behind the other */
 	size_t n;
 	const struct label *extra; /* extra_label */
 	uint32_t n_extra;
@@ -167,17 +167,28 @@ struct text_import {
 
 static void text_import_done(struct text_import *t)
 {
-	arena_done(&t->batch_arena);
+	buf_done(&t->keys);
 	buf_done(&t->bad);
 	free(t->batch);
+	free(t->samples);
 }
 
 static int flush(struct text_import *t)
 {
+	size_t begin = 0;
+
+	if (t->keys.err != 0)
+		return t->keys.err;
+	for (size_t i = 0; i < t->n; i++) { /* only now the text stays where it is */
+		size_t end = t->batch[i].key.len;
+
+		t->batch[i].key = (struct str){ t->keys.p + begin, end - begin };
+		begin = end;
+	}
 	int r = t->n > 0 ? intake_add(&t->in, t->batch, t->n) : 0;
 
 	t->n = 0;
-	arena_reset(&t->batch_arena);
+	buf_clear(&t->keys);
 	return r;
 }
 
@@ -190,41 +201,26 @@ static bool is_overridden(const struct text_import *t, struct str name)
 	return false;
 }
 
-/* The parser's slices live only during the callback: everything is copied. */
-static int copy_labels(struct text_import *t, const struct promtext_sample *s,
-                       struct series_in *out)
+/* The parser's slices live only during the callback; the key is their copy. */
+static void put_key(struct text_import *t, const struct promtext_sample *s)
 {
-	struct arena *a = &t->batch_arena;
-	struct label *labels = ARENA_ARRAY(a, struct label, s->n_labels + t->n_extra + 1);
-	uint32_t n = 0;
-
-	if (!labels)
-		return arena_error(a);
 	for (uint32_t i = 0; i < s->n_labels; i++) {
 		if (!is_overridden(t, s->labels[i].name))
-			labels[n++] = (struct label){ arena_str(a, s->labels[i].name),
-				                      arena_str(a, s->labels[i].value) };
+			rw_encode_labels(&t->keys, &s->labels[i], 1);
 	}
-	for (uint32_t i = 0; i < t->n_extra; i++)
-		labels[n++] = t->extra[i];
-	out->labels = labels;
-	out->n_labels = n;
-	return arena_error(a);
+	rw_encode_labels(&t->keys, t->extra, t->n_extra);
 }
 
 static int on_sample(void *ctx, const struct promtext_sample *s)
 {
 	struct text_import *t = ctx;
-	struct series_in *out = &t->batch[t->n];
-	struct sample *sample = ARENA_NEW(&t->batch_arena, struct sample);
-	int r = copy_labels(t, s, out);
+	struct sample *sample = &t->samples[t->n];
 
-	if (r < 0 || !sample)
-		return arena_error(&t->batch_arena);
+	put_key(t, s);
 	*sample = (struct sample){ s->has_ts ? s->ts_ms : t->default_ts_ms, s->value };
-	out->samples = sample;
-	out->n_samples = 1;
-	return ++t->n == TEXT_BATCH_SERIES ? flush(t) : 0;
+	/* For now the key's end; flush() knows where it begins. */
+	t->batch[t->n++] = (struct series_keyed){ { NULL, t->keys.len }, sample, 1 };
+	return t->n == TEXT_BATCH_SERIES ? flush(t) : 0;
 }
 
 static int on_bad_line(void *ctx, uint64_t line, const struct err *e)
@@ -245,7 +241,8 @@ static int text_import_init(struct text_import *t, struct request *req, struct e
 	int64_t now_ms = clock_unix_ms();
 
 	t->batch = mem_zalloc(TEXT_BATCH_SERIES, sizeof(*t->batch));
-	if (!t->batch || !extra)
+	t->samples = mem_zalloc(TEXT_BATCH_SERIES, sizeof(*t->samples));
+	if (!t->batch || !t->samples || !extra)
 		return err_set(e, -ENOMEM, "out of memory");
 	for (size_t i = 0; params_next(&req->params, "extra_label", &i, &value);) {
 		struct label *l = &extra[t->n_extra++];
@@ -275,15 +272,13 @@ static int import_text(struct region *region, struct request *req, struct respon
 {
 	static const struct promtext_ops ops = { .sample = on_sample, .bad = on_bad_line };
 	_cleanup_(text_import_done) struct text_import t = {
-		.in = { region, req->org, NULL, 0, 0, ERR_INIT },
-		.batch_arena = ARENA_INIT(req->arena.max_bytes),
+		.in = { region, req->org, 0, 0, ERR_INIT },
 	};
 	struct err e = ERR_INIT;
 	int r = text_import_init(&t, req, &e);
 
 	if (r == -EINVAL)
 		return reply_error(resp, REPLY_BAD_DATA, "%s", e.msg);
-	t.in.arena = &t.batch_arena;
 	if (r == 0)
 		r = promtext_parse(text, &ops, &t);
 	if (r == 0)

@@ -2,7 +2,9 @@
 #pragma once
 
 /*
- * From decoded series to the store: every way in (remote write, text) ends here.
+ * From decoded requests to the store: every way in (remote write, text) ends here. A series comes
+ * with its labels as the label fields of a remote write, whatever way it came, so that a series
+ * that was seen before is found by those bytes alone.
  *
  * Organisation  On the root path the label __org__ of a series says whose it is; without one it is
  *               the first organisation's. On the path of one organisation the label may only
@@ -17,14 +19,13 @@
 
 struct intake {
 	struct region *region;
-	struct str org; /* of the path; empty on the root path */
-	struct arena *arena;
+	struct str org;             /* of the path; empty on the root path */
 	uint64_t accepted, refused; /* samples; a plain NaN counts as neither */
 	struct err first;           /* about the first refused series */
 };
 
 /*
- * intake_add() - stores @n series. 0 once all that was not refused is durable; errors of
- * store_append(), after which some organisations of this call may have been stored.
+ * intake_add() - stores @n series. 0 once all that was not refused is durable, or an error of
+ * store_append_keyed().
  */
-int intake_add(struct intake *in, const struct series_in *series, size_t n);
+int intake_add(struct intake *in, const struct series_keyed *series, size_t n);

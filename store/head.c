@@ -19,7 +19,7 @@ static void tenant_free(struct tenant *t)
 	for (uint32_t i = 0; i < t->index.n_ids; i++)
 		series_unref(t->series[i]);
 	free(t->series);
-	free(t->raw);
+	free(t->slots);
 	index_done(&t->index);
 	pthread_rwlock_destroy(&t->lock);
 	free(t);
@@ -90,50 +90,33 @@ static uint64_t hash_labels(const struct label *labels, uint32_t n)
 	return hash;
 }
 
-/* Do labels as they came name this series? In the usual case both are sorted and it is one pass. */
 static bool same_labels(const struct series *s, const struct label *labels, uint32_t n)
 {
-	uint32_t met = 0;
-
+	if (s->n_labels != n)
+		return false;
 	for (uint32_t i = 0; i < n; i++) {
-		if (labels[i].value.len == 0)
-			continue;
-		if (met < s->n_labels && str_eq(s->labels[met].name, labels[i].name)) {
-			if (!str_eq(s->labels[met].value, labels[i].value))
-				return false;
-		} else if (!str_eq(series_label(s, labels[i].name), labels[i].value)) {
+		if (!str_eq(s->labels[i]->text, labels[i].value) ||
+		    !str_eq(s->labels[i]->name->text, labels[i].name))
 			return false;
-		}
-		met++;
 	}
-	return met == s->n_labels;
+	return true;
 }
 
-/* A name that stands twice could hide behind same_labels() of an unsorted set. */
-static bool has_duplicates(const struct label *labels, uint32_t n)
+static struct series *find_series(const struct tenant *t, uint64_t hash, const struct label *labels,
+                                  uint32_t n)
 {
-	for (uint32_t i = 1; i < n; i++) {
-		if (str_cmp(labels[i - 1].name, labels[i].name) >= 0)
-			return true; /* or merely unsorted: the slow path decides */
-	}
-	return false;
-}
+	size_t mask = t->slots_cap - 1;
 
-static struct series *raw_find(const struct tenant *t, uint64_t hash, const struct label *labels,
-                               uint32_t n)
-{
-	size_t mask = t->raw_cap - 1;
-
-	if (t->raw_cap == 0)
+	if (t->slots_cap == 0)
 		return NULL;
-	for (size_t at = hash & mask; t->raw[at].series; at = (at + 1) & mask) {
-		if (t->raw[at].hash == hash && same_labels(t->raw[at].series, labels, n))
-			return t->raw[at].series;
+	for (size_t at = hash & mask; t->slots[at].series; at = (at + 1) & mask) {
+		if (t->slots[at].hash == hash && same_labels(t->slots[at].series, labels, n))
+			return t->slots[at].series;
 	}
 	return NULL;
 }
 
-static void raw_put(struct raw_slot *table, size_t cap, struct raw_slot slot)
+static void slot_put(struct label_slot *table, size_t cap, struct label_slot slot)
 {
 	size_t at = slot.hash & (cap - 1);
 
@@ -142,63 +125,66 @@ static void raw_put(struct raw_slot *table, size_t cap, struct raw_slot slot)
 	table[at] = slot;
 }
 
-static int raw_reserve(struct head *h, struct tenant *t)
+static int slots_reserve(struct head *h, struct tenant *t)
 {
-	size_t cap = t->raw_cap ? t->raw_cap * 2 : 64;
-	struct raw_slot *table;
+	size_t cap = t->slots_cap ? t->slots_cap * 2 : 64;
+	struct label_slot *table;
 
-	if ((t->n_raw + 1) * 2 <= t->raw_cap)
+	if ((t->n_slots + 1) * 3 <= t->slots_cap * 2)
 		return 0;
 	table = mem_zalloc(cap, sizeof(*table));
 	if (!table)
 		return -ENOMEM;
-	for (size_t i = 0; i < t->raw_cap; i++) {
-		if (t->raw[i].series)
-			raw_put(table, cap, t->raw[i]);
+	for (size_t i = 0; i < t->slots_cap; i++) {
+		if (t->slots[i].series)
+			slot_put(table, cap, t->slots[i]);
 	}
-	atomic_fetch_add(&h->bytes, (int64_t)((cap - t->raw_cap) * sizeof(*table)));
-	free(t->raw);
-	t->raw = table;
-	t->raw_cap = cap;
+	atomic_fetch_add(&h->bytes, (int64_t)((cap - t->slots_cap) * sizeof(*table)));
+	free(t->slots);
+	t->slots = table;
+	t->slots_cap = cap;
 	return 0;
 }
 
 static int add_series(struct head *h, struct tenant *t, const struct label *labels, uint32_t n,
                       struct series **ret)
 {
+	struct index_value *values[LABELS_MAX];
 	size_t index_bytes = t->index.bytes;
 	struct series *s;
+	uint32_t id;
 
 	if (MEM_GROW(t->series, t->series_cap, (size_t)t->index.n_ids + 1) < 0)
 		return -ENOMEM;
-	s = series_new(labels, n);
+	if (index_intern(&t->index, labels, n, values) < 0)
+		return -ENOMEM;
+	s = series_new(values, n);
 	if (!s)
 		return -ENOMEM;
-	if (index_add(&t->index, s->labels, n, &s->id) < 0) {
-		series_unref(s);
-		return -ENOMEM;
-	}
+	id = index_add(&t->index, values, n);
+	s->id = id;
+	s->tenant = t;
 	s->ref = atomic_fetch_add(&h->next_ref, 1);
-	t->series[s->id] = s;
-	atomic_fetch_add(&h->bytes, (int64_t)(s->bytes + t->index.bytes - index_bytes));
+	t->series[id] = s;
+	atomic_fetch_add(&h->bytes, (int64_t)(series_memory(s) + t->index.bytes - index_bytes));
 	atomic_fetch_add(&h->n_series, 1);
 	*ret = s;
 	return 0;
 }
 
-/* Under the exclusive lock: the canonical form is looked up as a raw form of its own. */
+/* Under the exclusive lock. */
 static int find_or_add(struct head *h, struct tenant *t, const struct label *canonical, uint32_t n,
                        struct series **ret)
 {
 	uint64_t hash = hash_labels(canonical, n);
-	struct series *s = raw_find(t, hash, canonical, n);
-	int r = s ? 0 : raw_reserve(h, t);
+	struct series *s = find_series(t, hash, canonical, n);
+	int r = s ? 0 : slots_reserve(h, t);
 
 	if (r == 0 && !s) {
 		r = add_series(h, t, canonical, n, &s);
 		if (r == 0) {
-			raw_put(t->raw, t->raw_cap, (struct raw_slot){ hash, s });
-			t->n_raw++;
+			slot_put(t->slots, t->slots_cap, (struct label_slot){ hash, s });
+			t->n_slots++;
 		}
 	}
 	if (r == 0)
@@ -209,53 +195,38 @@ static int find_or_add(struct head *h, struct tenant *t, const struct label *can
 int head_series(struct head *h, struct tenant *t, const struct label *labels, uint32_t n,
                 struct series **ret, enum store_refusal *ret_why, struct err *e)
 {
-	bool sorted = !has_duplicates(labels, n);
 	struct label canonical[LABELS_MAX];
-	struct series *s = NULL;
+	struct series *s;
 	uint32_t n_canonical;
-	int r;
+	int r = series_canonical(labels, n, canonical, &n_canonical, ret_why, e);
 
-	if (sorted) {
-		pthread_rwlock_rdlock(&t->lock);
-		s = raw_find(t, hash_labels(labels, n), labels, n);
-		pthread_rwlock_unlock(&t->lock);
-	}
+	if (r < 0)
+		return r;
+	(void)pthread_rwlock_rdlock(&t->lock);
+	s = find_series(t, hash_labels(canonical, n_canonical), canonical, n_canonical);
+	(void)pthread_rwlock_unlock(&t->lock);
 	if (s) {
 		*ret = s;
 		return 0;
 	}
-	r = series_canonical(labels, n, canonical, &n_canonical, ret_why, e);
-	if (r < 0)
-		return r;
-	pthread_rwlock_wrlock(&t->lock);
+	(void)pthread_rwlock_wrlock(&t->lock);
 	r = find_or_add(h, t, canonical, n_canonical, ret);
-	pthread_rwlock_unlock(&t->lock);
+	(void)pthread_rwlock_unlock(&t->lock);
 	return r;
 }
 
-int head_append(struct head *h, struct series *s, const struct sample *v, uint32_t n)
+void head_drop(struct head *h, uint32_t epoch)
 {
-	int64_t bytes;
-	int r = series_append(s, v, n, &bytes);
-
-	atomic_fetch_add(&h->bytes, bytes);
-	atomic_fetch_add(&h->n_samples, n);
-	return r;
-}
-
-void head_drop_before(struct head *h, int64_t before_ms)
-{
-	pthread_rwlock_rdlock(&h->lock);
+	(void)pthread_rwlock_rdlock(&h->lock);
 	for (size_t i = 0; i < h->n_tenants; i++) {
 		struct tenant *t = h->tenants[i];
 
-		pthread_rwlock_rdlock(&t->lock);
+		(void)pthread_rwlock_rdlock(&t->lock);
 		for (uint32_t id = 0; id < t->index.n_ids; id++)
-			atomic_fetch_sub(&h->bytes,
-			                 (int64_t)series_drop_before(t->series[id], before_ms));
-		pthread_rwlock_unlock(&t->lock);
+			atomic_fetch_sub(&h->bytes, (int64_t)series_drop(t->series[id], epoch));
+		(void)pthread_rwlock_unlock(&t->lock);
 	}
-	pthread_rwlock_unlock(&h->lock);
+	(void)pthread_rwlock_unlock(&h->lock);
 }
 
 /* ---- selecting ------------------------------------------------------------ */
@@ -265,14 +236,14 @@ static int cmp_series(const void *a, const void *b)
 	return series_cmp(*(struct series *const *)a, *(struct series *const *)b);
 }
 
-static int collect(struct tenant *t, const struct store_select *sel, const struct bits *bits,
-                   struct series **to, size_t *ret_n, struct err *e)
+static int collect(struct tenant *t, const struct store_select *sel, struct epochs epochs,
+                   const struct bits *bits, struct series **to, size_t *ret_n, struct err *e)
 {
 	size_t n = 0;
 
 	for (uint32_t id = 0; id < t->index.n_ids; id++) {
 		if (!bits_has(bits, id) ||
-		    !series_overlaps(t->series[id], sel->min_ms, sel->max_ms))
+		    !series_overlaps(t->series[id], epochs, sel->min_ms, sel->max_ms))
 			continue;
 		if (sel->series_max != 0 && n == sel->series_max)
 			return err_set(e, -ENOSPC,
@@ -287,8 +258,8 @@ static int collect(struct tenant *t, const struct store_select *sel, const struc
 	return 0;
 }
 
-static int select_locked(struct tenant *t, const struct store_select *sel, struct series ***ret,
-                         size_t *ret_n, struct err *e)
+static int select_locked(struct tenant *t, const struct store_select *sel, struct epochs epochs,
+                         struct series ***ret, size_t *ret_n, struct err *e)
 {
 	_cleanup_(bits_done) struct bits bits = { 0 };
 	_cleanup_free_ struct series **v = NULL;
@@ -300,7 +271,7 @@ static int select_locked(struct tenant *t, const struct store_select *sel, struc
 	v = mem_zalloc(t->index.n_ids, sizeof(struct series *));
 	if (!v)
 		return -ENOMEM;
-	r = collect(t, sel, &bits, v, &n, e);
+	r = collect(t, sel, epochs, &bits, v, &n, e);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < n; i++)
@@ -310,8 +281,8 @@ static int select_locked(struct tenant *t, const struct store_select *sel, struc
 	return 0;
 }
 
-int head_select(struct head *h, const struct store_select *sel, struct series ***ret, size_t *ret_n,
-                struct err *e)
+int head_select(struct head *h, const struct store_select *sel, struct epochs epochs,
+                struct series ***ret, size_t *ret_n, struct err *e)
 {
 	struct tenant *t = head_tenant(h, sel->org, false);
 	int r;
@@ -326,7 +297,7 @@ int head_select(struct head *h, const struct store_select *sel, struct series **
 		return index_select(&none, sel, &bits, e);
 	}
 	pthread_rwlock_rdlock(&t->lock);
-	r = select_locked(t, sel, ret, ret_n, e);
+	r = select_locked(t, sel, epochs, ret, ret_n, e);
 	pthread_rwlock_unlock(&t->lock);
 	if (r == 0 && *ret_n > 1)
 		qsort(*ret, *ret_n, sizeof(**ret), cmp_series);

@@ -4,10 +4,8 @@
 /*
  * Everything in memory: organisations, and in each the series by label set, and their index.
  *
- * Finding a series   The hash of the labels as they arrive (order and all) leads to the series at
- *          once; the labels are then compared, so a collision costs time and nothing else. Only
- *          a miss
- *          sorts and validates.
+ * Epoch    The head's time, counted in flushes: head_epoch() of a sample's arrival says which
+ *          flush writes it to a block.
  * Threads  the head's lock guards the list of tenants; a tenant's lock guards its tables and index
  *          (readers share); a series' lock guards its samples. Taken in this order.
  */
@@ -18,8 +16,8 @@
 #include "store/index.h"
 #include "store/series.h"
 
-struct raw_slot {
-	uint64_t hash;
+struct label_slot {
+	uint64_t hash; /* of the canonical labels */
 	struct series *series;
 };
 
@@ -28,8 +26,8 @@ struct tenant {
 	pthread_rwlock_t lock;
 	struct series **series; /* by id */
 	size_t series_cap;
-	struct raw_slot *raw; /* open addressing by hash of the labels as they arrived */
-	size_t n_raw, raw_cap;
+	struct label_slot *slots; /* open addressing */
+	size_t n_slots, slots_cap;
 	struct index index;
 };
 
@@ -39,7 +37,7 @@ struct head {
 	size_t n_tenants, tenants_cap;
 	_Atomic uint64_t next_ref;
 	_Atomic int64_t bytes; /* of memory */
-	_Atomic uint64_t n_series, n_samples;
+	_Atomic uint64_t n_series;
 };
 
 void head_init(struct head *h);
@@ -49,21 +47,18 @@ void head_done(struct head *h);
 struct tenant *head_tenant(struct head *h, struct str org, bool create);
 
 /*
- * The series with these labels, made when new. 0, -ENOMEM, or -EINVAL with reason and sentence when
- * the labels are not acceptable. The pointer stays good as long as the head.
+ * The series with these labels (any order), made when new. 0, -ENOMEM, or -EINVAL with reason and
+ * sentence when the labels are not acceptable. The pointer stays good as long as the head.
  */
 int head_series(struct head *h, struct tenant *t, const struct label *labels, uint32_t n,
                 struct series **ret, enum store_refusal *ret_why, struct err *e);
 
-int head_append(struct head *h, struct series *s, const struct sample *v, uint32_t n);
-
-/* Frees samples older than @before_ms. */
-void head_drop_before(struct head *h, int64_t before_ms);
+/* Frees the samples of epochs up to @epoch. */
+void head_drop(struct head *h, uint32_t epoch);
 
 /*
  * head_select() - series that match and have a sample in range, in key order, each with a
- * reference that
- * the caller gives back (series_unref) before he frees the array.
+ * reference that the caller gives back (series_unref) before he frees the array.
  */
-int head_select(struct head *h, const struct store_select *sel, struct series ***ret, size_t *ret_n,
-                struct err *e);
+int head_select(struct head *h, const struct store_select *sel, struct epochs epochs,
+                struct series ***ret, size_t *ret_n, struct err *e);

@@ -121,6 +121,7 @@ static struct index_value *get_value(struct index *x, struct index_name *n, stru
 	v = new_with_text(sizeof(*v), text, value_text);
 	if (!v)
 		return NULL;
+	v->name = n;
 	*slot = v;
 	n->values[n->n_values++] = v;
 	x->bytes += sizeof(*v) + text.len + sizeof(v);
@@ -139,19 +140,22 @@ static struct index_value *reserve_id(struct index *x, const struct label *l)
 	return v;
 }
 
-int index_add(struct index *x, const struct label *labels, uint32_t n, uint32_t *ret_id)
+int index_intern(struct index *x, const struct label *labels, uint32_t n,
+                 struct index_value **ret_values)
 {
-	struct index_value *values[LABELS_MAX];
-
 	for (uint32_t i = 0; i < n; i++) {
-		values[i] = reserve_id(x, &labels[i]);
-		if (!values[i])
+		ret_values[i] = reserve_id(x, &labels[i]);
+		if (!ret_values[i])
 			return -ENOMEM;
 	}
+	return 0;
+}
+
+uint32_t index_add(struct index *x, struct index_value *const *values, uint32_t n)
+{
 	for (uint32_t i = 0; i < n; i++)
 		values[i]->ids[values[i]->n++] = x->n_ids;
-	*ret_id = x->n_ids++;
-	return 0;
+	return x->n_ids++;
 }
 
 /* ---- selecting ------------------------------------------------------------ */

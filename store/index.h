@@ -16,8 +16,11 @@
 
 #include "store/store.h"
 
+struct index_name;
+
 struct index_value {
 	struct str text; /* owned */
+	const struct index_name *name;
 	uint32_t *ids;
 	uint32_t n, cap;
 };
@@ -38,8 +41,14 @@ struct index {
 
 void index_done(struct index *x);
 
-/* The next id, with these labels. -ENOMEM leaves a value without ids at worst. */
-int index_add(struct index *x, const struct label *labels, uint32_t n, uint32_t *ret_id);
+/*
+ * Interns each label; @ret_values (room for @n) live as long as the index, and are ready to take
+ * one more id. -ENOMEM leaves a value without ids at worst.
+ */
+int index_intern(struct index *x, const struct label *labels, uint32_t n,
+                 struct index_value **ret_values);
+/* The next id, with the labels of the index_intern() just before. Cannot fail. */
+uint32_t index_add(struct index *x, struct index_value *const *values, uint32_t n);
 
 struct bits {
 	uint64_t *w;

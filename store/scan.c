@@ -26,7 +26,9 @@ struct store_scan {
 	int64_t min_ms, max_ms;
 	uint64_t deadline_mono_ns, samples_max;
 	_Atomic uint64_t own_samples, *n_samples; /* of all parts together */
+	struct epochs epochs;
 	struct series_columns columns;
+	struct label labels[LABELS_MAX];
 };
 
 static void list_unref(struct series_list *l)
@@ -53,7 +55,9 @@ int store_scan_open(struct store *s, const struct store_select *sel, struct stor
 {
 	struct store_scan *scan = mem_zalloc(1, sizeof(*scan));
 	struct series_list *list = mem_zalloc(1, sizeof(*list));
-	int r = scan && list ? head_select(&s->head, sel, &list->v, &list->n, e) : -ENOMEM;
+	int r = scan && list ? head_select(&s->head, sel, (struct epochs){ 0, UINT32_MAX },
+	                                   &list->v, &list->n, e)
+	                     : -ENOMEM;
 
 	if (r < 0) {
 		free(scan);
@@ -63,6 +67,7 @@ int store_scan_open(struct store *s, const struct store_select *sel, struct stor
 	atomic_init(&list->refs, 1);
 	scan->list = list;
 	scan->end = list->n;
+	scan->epochs = (struct epochs){ 0, UINT32_MAX };
 	scan->min_ms = sel->min_ms;
 	scan->max_ms = sel->max_ms;
 	scan->deadline_mono_ns = sel->deadline_mono_ns;
@@ -93,6 +98,7 @@ int store_scan_split(struct store_scan *scan, unsigned n, struct store_scan **re
 			.list = scan->list,
 			.next = scan->next + all * i / n,
 			.end = scan->next + all * (i + 1) / n,
+			.epochs = scan->epochs,
 			.min_ms = scan->min_ms,
 			.max_ms = scan->max_ms,
 			.deadline_mono_ns = scan->deadline_mono_ns,
@@ -120,8 +126,10 @@ int store_scan_next(struct store_scan *scan, struct store_series *ret)
 		struct series *s = scan->list->v[scan->next];
 		int r = check_limits(scan);
 
+		scan->columns.n = 0;
 		if (r == 0)
-			r = series_read(s, scan->min_ms, scan->max_ms, &scan->columns);
+			r = series_read(s, scan->epochs, scan->min_ms, scan->max_ms,
+			                &scan->columns);
 		if (r < 0)
 			return r;
 		scan->next++;
@@ -131,8 +139,9 @@ int store_scan_next(struct store_scan *scan, struct store_series *ret)
 		r = check_limits(scan);
 		if (r < 0)
 			return r;
-		*ret = (struct store_series){ s->labels, s->n_labels, scan->columns.n,
-			                      scan->columns.ts_ms, scan->columns.values };
+		*ret = (struct store_series){ scan->labels, series_labels(s, scan->labels),
+			                      (uint32_t)scan->columns.n, scan->columns.ts_ms,
+			                      scan->columns.values };
 		return 0;
 	}
 	return 1;
@@ -147,11 +156,10 @@ int store_series_each(struct store *s, const struct store_select *sel, store_lab
 	if (r < 0)
 		return r;
 	for (; scan->next < scan->end && r == 0; scan->next++) {
-		const struct series *one = scan->list->v[scan->next];
-
 		r = check_limits(scan);
 		if (r == 0)
-			r = fn(ctx, one->labels, one->n_labels);
+			r = fn(ctx, scan->labels,
+			       series_labels(scan->list->v[scan->next], scan->labels));
 	}
 	store_scan_close(scan);
 	return r < 0 ? r : 0;
@@ -213,9 +221,9 @@ static int distinct_series(struct distinct *d, const struct series *s)
 
 	for (uint32_t i = 0; i < s->n_labels && r == 0; i++) {
 		if (!d->label.p)
-			r = distinct_add(d, s->labels[i].name);
-		else if (str_eq(s->labels[i].name, d->label))
-			r = distinct_add(d, s->labels[i].value);
+			r = distinct_add(d, s->labels[i]->name->text);
+		else if (str_eq(s->labels[i]->name->text, d->label))
+			r = distinct_add(d, s->labels[i]->text);
 	}
 	return r;
 }

@@ -81,61 +81,76 @@ int series_canonical(const struct label *labels, uint32_t n, struct label *ret, 
 	return check_set(ret, kept, ret_why, e);
 }
 
-struct str series_label(const struct series *s, struct str name)
+static struct str name_of(const struct label *labels, uint32_t n)
 {
-	for (uint32_t i = 0; i < s->n_labels; i++) {
-		if (str_eq(s->labels[i].name, name))
-			return s->labels[i].value;
+	for (uint32_t i = 0; i < n; i++) {
+		if (str_eqc(labels[i].name, LABEL_NAME))
+			return labels[i].value;
 	}
 	return STR_NULL;
 }
 
+int series_cmp_labels(const struct label *a, uint32_t n_a, const struct label *b, uint32_t n_b)
+{
+	int c = str_cmp(name_of(a, n_a), name_of(b, n_b));
+
+	for (uint32_t i = 0; c == 0 && i < n_a && i < n_b; i++) {
+		c = str_cmp(a[i].name, b[i].name);
+		if (c == 0)
+			c = str_cmp(a[i].value, b[i].value);
+	}
+	return c != 0 ? c : n_a < n_b ? -1 : n_a > n_b;
+}
+
+/* Interned: equal texts are one pointer, and most labels of two neighbours are equal. */
+static int cmp_interned(const struct index_value *a, const struct index_value *b)
+{
+	int c;
+
+	if (a == b)
+		return 0;
+	c = a->name == b->name ? 0 : str_cmp(a->name->text, b->name->text);
+	return c != 0 ? c : str_cmp(a->text, b->text);
+}
+
 int series_cmp(const struct series *a, const struct series *b)
 {
-	int c = str_cmp(series_label(a, STR(LABEL_NAME)), series_label(b, STR(LABEL_NAME)));
+	int c = cmp_interned(a->labels[a->name_at], b->labels[b->name_at]);
 
-	for (uint32_t i = 0; c == 0 && i < a->n_labels && i < b->n_labels; i++) {
-		c = str_cmp(a->labels[i].name, b->labels[i].name);
-		if (c == 0)
-			c = str_cmp(a->labels[i].value, b->labels[i].value);
-	}
+	for (uint32_t i = 0; c == 0 && i < a->n_labels && i < b->n_labels; i++)
+		c = cmp_interned(a->labels[i], b->labels[i]);
 	return c != 0 ? c : a->n_labels < b->n_labels ? -1 : a->n_labels > b->n_labels;
+}
+
+uint32_t series_labels(const struct series *s, struct label *ret)
+{
+	for (uint32_t i = 0; i < s->n_labels; i++)
+		ret[i] = (struct label){ s->labels[i]->name->text, s->labels[i]->text };
+	return s->n_labels;
 }
 
 /* ---- life ----------------------------------------------------------------- */
 
-static char *copy_text(char *at, struct str from, struct str *to)
+struct series *series_new(struct index_value *const *labels, uint32_t n_labels)
 {
-	memcpy(at, from.p, from.len);
-	*to = (struct str){ at, from.len };
-	return at + from.len;
-}
+	struct series *s = mem_zalloc(1, sizeof(*s) + n_labels * sizeof(struct index_value *));
 
-struct series *series_new(const struct label *labels, uint32_t n_labels)
-{
-	size_t bytes = sizeof(struct series) + n_labels * sizeof(*labels);
-	size_t head = bytes;
-	struct series *s;
-
-	for (uint32_t i = 0; i < n_labels; i++)
-		bytes += labels[i].name.len + labels[i].value.len;
-	s = mem_zalloc(1, bytes);
 	if (!s)
 		return NULL;
-	char *text = (char *)s + head;
-
-	s->labels = (struct label *)(s + 1);
-	s->n_labels = n_labels;
+	s->n_labels = (uint16_t)n_labels;
 	for (uint32_t i = 0; i < n_labels; i++) {
-		text = copy_text(text, labels[i].name, &s->labels[i].name);
-		text = copy_text(text, labels[i].value, &s->labels[i].value);
+		s->labels[i] = labels[i];
+		if (str_eqc(labels[i]->name->text, LABEL_NAME))
+			s->name_at = (uint8_t)i;
 	}
 	atomic_init(&s->refs, 1);
-	pthread_mutex_init(&s->lock, NULL);
-	s->min_ms = INT64_MAX;
-	s->max_ms = s->sealed_max_ms = INT64_MIN;
-	s->bytes = bytes;
+	s->newest_ms = INT64_MIN;
 	return s;
+}
+
+size_t series_memory(const struct series *s)
+{
+	return sizeof(*s) + s->n_labels * sizeof(struct index_value *);
 }
 
 void series_ref(struct series *s)
@@ -147,16 +162,141 @@ void series_unref(struct series *s)
 {
 	if (!s || atomic_fetch_sub(&s->refs, 1) != 1)
 		return;
-	for (uint32_t i = 0; i < s->n_chunks; i++)
-		free(s->chunks[i]);
-	free(s->chunks);
-	free(s->tail.v);
-	free(s->late.v);
-	pthread_mutex_destroy(&s->lock);
+	for (uint32_t i = 0; i < s->n_sealed; i++)
+		free(s->sealed[i]);
+	free(s->sealed);
+	free(s->open);
+	free(s->late);
 	free(s);
 }
 
-/* ---- samples -------------------------------------------------------------- */
+/* ---- appending ------------------------------------------------------------ */
+
+static int add_late(struct series *s, const struct sample *x, uint32_t epoch)
+{
+	if (MEM_GROW(s->late, s->late_cap, (size_t)s->n_late + 1) < 0)
+		return -ENOMEM;
+	s->late[s->n_late++] = (struct late_sample){ *x, epoch };
+	return 0;
+}
+
+static int seal(struct series *s)
+{
+	if (!s->open)
+		return 0;
+	if (MEM_GROW(s->sealed, s->sealed_cap, (size_t)s->n_sealed + 1) < 0)
+		return -ENOMEM;
+	chunk_seal(&s->open);
+	s->sealed[s->n_sealed++] = s->open;
+	s->open = NULL;
+	return 0;
+}
+
+/* A chunk that takes samples of @epoch. */
+static int open_chunk(struct series *s, uint32_t epoch)
+{
+	int r = s->open && s->open->epoch != epoch ? seal(s) : 0;
+
+	if (r < 0 || s->open)
+		return r;
+	s->open = chunk_new(s->mode, epoch);
+	return s->open ? 0 : -ENOMEM;
+}
+
+/* The value needs another mode: the chunk is written anew in it, or left as it is. */
+static int change_mode(struct series *s, double v)
+{
+	uint8_t mode = chunk_mode_for(s->open, (uint8_t)(s->open->mode + 1), v);
+	int r = chunk_convert(&s->open, &s->state, mode);
+
+	s->mode = mode;
+	return r == -ENOSPC ? seal(s) : r;
+}
+
+static int add_newest(struct series *s, const struct sample *x, uint32_t epoch)
+{
+	for (;;) {
+		int r = open_chunk(s, epoch);
+
+		if (r < 0)
+			return r;
+		switch (chunk_add(&s->open, &s->state, x)) {
+		case CHUNK_ADDED:
+			s->newest_ms = x->ts_ms;
+			return 0;
+		case CHUNK_FULL:
+			r = seal(s);
+			break;
+		case CHUNK_MODE:
+			r = change_mode(s, x->value);
+			break;
+		case CHUNK_NO_MEM:
+			return -ENOMEM;
+		}
+		if (r < 0)
+			return r;
+	}
+}
+
+static size_t samples_memory(const struct series *s)
+{
+	return s->sealed_cap * sizeof(struct chunk *) + s->late_cap * sizeof(*s->late) +
+	       (s->open ? chunk_memory(s->open) : 0);
+}
+
+int series_append(struct series *s, const struct sample *x, uint32_t epoch, int64_t *bytes)
+{
+	int r;
+
+	spin_lock(&s->lock);
+	int64_t before = (int64_t)samples_memory(s);
+	uint32_t n_sealed = s->n_sealed;
+
+	r = x->ts_ms > s->newest_ms ? add_newest(s, x, epoch) : add_late(s, x, epoch);
+	for (; n_sealed < s->n_sealed; n_sealed++)
+		*bytes += (int64_t)chunk_memory(s->sealed[n_sealed]);
+	*bytes += (int64_t)samples_memory(s) - before;
+	spin_unlock(&s->lock);
+	return r;
+}
+
+size_t series_drop(struct series *s, uint32_t epoch)
+{
+	size_t freed = 0;
+	uint32_t kept = 0;
+
+	spin_lock(&s->lock);
+	for (uint32_t i = 0; i < s->n_sealed; i++) {
+		if (s->sealed[i]->epoch > epoch) {
+			s->sealed[kept++] = s->sealed[i];
+			continue;
+		}
+		freed += chunk_memory(s->sealed[i]);
+		free(s->sealed[i]);
+	}
+	s->n_sealed = kept;
+	if (s->open && s->open->epoch <= epoch) {
+		freed += chunk_memory(s->open);
+		free(s->open);
+		s->open = NULL;
+	}
+	kept = 0;
+	for (uint32_t i = 0; i < s->n_late; i++) {
+		if (s->late[i].epoch > epoch)
+			s->late[kept++] = s->late[i];
+	}
+	s->n_late = kept;
+	if (kept == 0) {
+		freed += s->late_cap * sizeof(*s->late);
+		free(s->late);
+		s->late = NULL;
+		s->late_cap = 0;
+	}
+	spin_unlock(&s->lock);
+	return freed;
+}
+
+/* ---- reading -------------------------------------------------------------- */
 
 /* The rule for two samples of one time: numbers beat stale marks, larger beats smaller. */
 static double winner(double a, double b)
@@ -171,73 +311,6 @@ static double winner(double a, double b)
 	return a > b ? a : b;
 }
 
-static int tail_insert(struct series *s, struct tail *t, const struct sample *x)
-{
-	size_t cap = t->cap;
-	uint32_t i = t->n;
-
-	if (t->n == t->cap && MEM_GROW(t->v, t->cap, (size_t)t->n + 1) < 0)
-		return -ENOMEM;
-	s->bytes += (t->cap - cap) * sizeof(*x);
-	while (i > 0 && t->v[i - 1].ts_ms > x->ts_ms)
-		i--;
-	if (i > 0 && t->v[i - 1].ts_ms == x->ts_ms) {
-		t->v[i - 1].value = winner(t->v[i - 1].value, x->value);
-		return 0;
-	}
-	memmove(&t->v[i + 1], &t->v[i], (t->n - i) * sizeof(*x));
-	t->v[i] = *x;
-	t->n++;
-	return 0;
-}
-
-static int tail_seal(struct series *s, struct tail *t)
-{
-	struct chunk *c;
-
-	if (MEM_GROW(s->chunks, s->chunks_cap, (size_t)s->n_chunks + 1) < 0)
-		return -ENOMEM;
-	c = chunk_new(t->v, t->n);
-	if (!c)
-		return -ENOMEM;
-	s->bytes += sizeof(*c) + c->bytes + 8 + sizeof(c);
-	s->chunks[s->n_chunks++] = c;
-	if (t == &s->tail)
-		s->sealed_max_ms = c->max_ms;
-	t->n = 0;
-	return 0;
-}
-
-static int append_one(struct series *s, const struct sample *x)
-{
-	struct tail *t = x->ts_ms > s->sealed_max_ms ? &s->tail : &s->late;
-	int r = t->n >= SERIES_TAIL_MAX ? tail_seal(s, t) : 0;
-
-	/* Sealing moves the border between the two tails. */
-	t = x->ts_ms > s->sealed_max_ms ? &s->tail : &s->late;
-	if (r == 0)
-		r = tail_insert(s, t, x);
-	if (r < 0)
-		return r;
-	s->min_ms = MIN(s->min_ms, x->ts_ms);
-	s->max_ms = MAX(s->max_ms, x->ts_ms);
-	return 0;
-}
-
-int series_append(struct series *s, const struct sample *v, uint32_t n, int64_t *ret_bytes)
-{
-	int r = 0;
-
-	pthread_mutex_lock(&s->lock);
-	size_t before = s->bytes;
-
-	for (uint32_t i = 0; i < n && r == 0; i++)
-		r = append_one(s, &v[i]);
-	*ret_bytes = (int64_t)s->bytes - (int64_t)before;
-	pthread_mutex_unlock(&s->lock);
-	return r;
-}
-
 void series_columns_done(struct series_columns *c)
 {
 	free(c->ts_ms);
@@ -246,9 +319,24 @@ void series_columns_done(struct series_columns *c)
 	*c = (struct series_columns){ 0 };
 }
 
-static bool in_range(int64_t a_min, int64_t a_max, int64_t min_ms, int64_t max_ms)
+int series_columns_reserve(struct series_columns *c, size_t n)
 {
-	return a_min <= max_ms && a_max >= min_ms;
+	size_t cap = MAX(n, c->cap * 2);
+
+	if (n <= c->cap)
+		return 0;
+	int64_t *ts = mem_realloc(c->ts_ms, cap, sizeof(*ts));
+
+	if (!ts)
+		return -ENOMEM;
+	c->ts_ms = ts;
+	double *values = mem_realloc(c->values, cap, sizeof(*values));
+
+	if (!values)
+		return -ENOMEM;
+	c->values = values;
+	c->cap = cap;
+	return 0;
 }
 
 static int cmp_sample(const void *a, const void *b)
@@ -258,137 +346,133 @@ static int cmp_sample(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Everything that may be in range, chunk after chunk, into scratch; *@ret_sorted if it ascends. */
-static size_t gather(struct series *s, int64_t min_ms, int64_t max_ms, struct sample *to,
-                     bool *ret_sorted)
+static bool ascends(const struct series_columns *c, size_t from)
 {
-	const struct tail *tails[] = { &s->tail, &s->late };
-	size_t n = 0;
-
-	for (uint32_t i = 0; i < s->n_chunks; i++) {
-		if (in_range(s->chunks[i]->min_ms, s->chunks[i]->max_ms, min_ms, max_ms)) {
-			chunk_decode(s->chunks[i], to + n);
-			n += s->chunks[i]->n;
-		}
+	for (size_t i = from + 1; i < c->n; i++) {
+		if (c->ts_ms[i - 1] >= c->ts_ms[i])
+			return false;
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(tails); i++) {
-		memcpy(to + n, tails[i]->v ? tails[i]->v : to, tails[i]->n * sizeof(*to));
-		n += tails[i]->n;
-	}
-	*ret_sorted = true;
-	for (size_t i = 1; i < n && *ret_sorted; i++)
-		*ret_sorted = to[i - 1].ts_ms < to[i].ts_ms;
-	return n;
+	return true;
 }
 
-static size_t gather_bound(const struct series *s, int64_t min_ms, int64_t max_ms)
+int series_columns_merge(struct series_columns *c, size_t from)
 {
-	size_t n = (size_t)s->tail.n + s->late.n;
+	size_t n = c->n - from, k = from;
 
-	for (uint32_t i = 0; i < s->n_chunks; i++) {
-		if (in_range(s->chunks[i]->min_ms, s->chunks[i]->max_ms, min_ms, max_ms))
-			n += s->chunks[i]->n;
-	}
-	return n;
-}
-
-static int columns_reserve(struct series_columns *c, size_t n)
-{
-	if (n <= c->cap)
+	if (ascends(c, from))
 		return 0;
-	int64_t *ts = mem_realloc(c->ts_ms, n, sizeof(*ts));
-
-	if (!ts)
+	if (MEM_GROW(c->scratch, c->scratch_cap, n) < 0)
 		return -ENOMEM;
-	c->ts_ms = ts;
-	double *values = mem_realloc(c->values, n, sizeof(*values));
+	for (size_t i = 0; i < n; i++)
+		c->scratch[i] = (struct sample){ c->ts_ms[from + i], c->values[from + i] };
+	qsort(c->scratch, n, sizeof(*c->scratch), cmp_sample);
+	for (size_t i = 0; i < n; i++) {
+		const struct sample *x = &c->scratch[i];
 
-	if (!values)
-		return -ENOMEM;
-	c->values = values;
-	c->cap = (uint32_t)n;
+		if (k > from && c->ts_ms[k - 1] == x->ts_ms) {
+			c->values[k - 1] = winner(c->values[k - 1], x->value);
+			continue;
+		}
+		c->ts_ms[k] = x->ts_ms;
+		c->values[k++] = x->value;
+	}
+	c->n = k;
 	return 0;
 }
 
-static void to_columns(const struct sample *v, size_t n, int64_t min_ms, int64_t max_ms,
-                       struct series_columns *ret)
+static bool in_range(int64_t a_min, int64_t a_max, int64_t min_ms, int64_t max_ms)
 {
-	uint32_t k = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		if (v[i].ts_ms < min_ms || v[i].ts_ms > max_ms)
-			continue;
-		if (k > 0 && ret->ts_ms[k - 1] == v[i].ts_ms) {
-			ret->values[k - 1] = winner(ret->values[k - 1], v[i].value);
-			continue;
-		}
-		ret->ts_ms[k] = v[i].ts_ms;
-		ret->values[k++] = v[i].value;
-	}
-	ret->n = k;
+	return a_min <= max_ms && a_max >= min_ms;
 }
 
-int series_read(struct series *s, int64_t min_ms, int64_t max_ms, struct series_columns *ret)
+static bool wanted(const struct chunk *c, struct epochs epochs, int64_t min_ms, int64_t max_ms)
 {
-	bool sorted = true;
-	size_t n = 0;
-	int r;
+	return c && c->n > 0 && c->epoch >= epochs.from && c->epoch <= epochs.to &&
+	       in_range(c->min_ms, c->max_ms, min_ms, max_ms);
+}
 
-	ret->n = 0;
-	pthread_mutex_lock(&s->lock);
-	r = MEM_GROW(ret->scratch, ret->scratch_cap, gather_bound(s, min_ms, max_ms) + 1);
-	if (r == 0)
-		n = gather(s, min_ms, max_ms, ret->scratch, &sorted);
-	pthread_mutex_unlock(&s->lock);
-	if (r == 0)
-		r = columns_reserve(ret, n);
+/* The samples of @c in range; only the first and the last chunk of a range are cut. */
+static int read_chunk(const struct chunk *c, int64_t min_ms, int64_t max_ms,
+                      struct series_columns *to)
+{
+	size_t first = 0, n = c->n;
+	int r = series_columns_reserve(to, to->n + n);
+
 	if (r < 0)
 		return r;
-	if (!sorted)
-		qsort(ret->scratch, n, sizeof(*ret->scratch), cmp_sample);
-	to_columns(ret->scratch, n, min_ms, max_ms, ret);
+	int64_t *ts_ms = to->ts_ms + to->n;
+	double *values = to->values + to->n;
+
+	chunk_decode(c, ts_ms, values);
+	while (first < n && ts_ms[first] < min_ms)
+		first++;
+	while (n > first && ts_ms[n - 1] > max_ms)
+		n--;
+	if (first > 0) {
+		memmove(ts_ms, ts_ms + first, (n - first) * sizeof(*ts_ms));
+		memmove(values, values + first, (n - first) * sizeof(*values));
+	}
+	to->n += n - first;
 	return 0;
 }
 
-static bool tail_overlaps(const struct tail *t, int64_t min_ms, int64_t max_ms)
+static int read_late(const struct series *s, struct epochs epochs, int64_t min_ms, int64_t max_ms,
+                     struct series_columns *c)
 {
-	for (uint32_t i = 0; i < t->n; i++) {
-		if (t->v[i].ts_ms >= min_ms && t->v[i].ts_ms <= max_ms)
+	int r = series_columns_reserve(c, c->n + s->n_late);
+
+	for (uint32_t i = 0; r == 0 && i < s->n_late; i++) {
+		const struct late_sample *l = &s->late[i];
+
+		if (l->epoch < epochs.from || l->epoch > epochs.to || l->sample.ts_ms < min_ms ||
+		    l->sample.ts_ms > max_ms)
+			continue;
+		c->ts_ms[c->n] = l->sample.ts_ms;
+		c->values[c->n++] = l->sample.value;
+	}
+	return r;
+}
+
+int series_read(struct series *s, struct epochs epochs, int64_t min_ms, int64_t max_ms,
+                struct series_columns *c)
+{
+	size_t from = c->n;
+	int r = 0;
+
+	spin_lock(&s->lock);
+	for (uint32_t i = 0; r == 0 && i < s->n_sealed; i++) {
+		if (wanted(s->sealed[i], epochs, min_ms, max_ms))
+			r = read_chunk(s->sealed[i], min_ms, max_ms, c);
+	}
+	if (r == 0 && wanted(s->open, epochs, min_ms, max_ms))
+		r = read_chunk(s->open, min_ms, max_ms, c);
+	if (r == 0 && s->n_late > 0)
+		r = read_late(s, epochs, min_ms, max_ms, c);
+	spin_unlock(&s->lock);
+	return r < 0 ? r : series_columns_merge(c, from);
+}
+
+static bool late_overlaps(const struct series *s, struct epochs epochs, int64_t min_ms,
+                          int64_t max_ms)
+{
+	for (uint32_t i = 0; i < s->n_late; i++) {
+		const struct late_sample *l = &s->late[i];
+
+		if (l->epoch >= epochs.from && l->epoch <= epochs.to && l->sample.ts_ms >= min_ms &&
+		    l->sample.ts_ms <= max_ms)
 			return true;
 	}
 	return false;
 }
 
-bool series_overlaps(struct series *s, int64_t min_ms, int64_t max_ms)
+bool series_overlaps(struct series *s, struct epochs epochs, int64_t min_ms, int64_t max_ms)
 {
-	bool found = false;
+	spin_lock(&s->lock);
+	bool found =
+		wanted(s->open, epochs, min_ms, max_ms) || late_overlaps(s, epochs, min_ms, max_ms);
 
-	pthread_mutex_lock(&s->lock);
-	if (in_range(s->min_ms, s->max_ms, min_ms, max_ms))
-		found = tail_overlaps(&s->tail, min_ms, max_ms) ||
-		        tail_overlaps(&s->late, min_ms, max_ms);
-	for (uint32_t i = 0; i < s->n_chunks && !found; i++)
-		found = in_range(s->chunks[i]->min_ms, s->chunks[i]->max_ms, min_ms, max_ms);
-	pthread_mutex_unlock(&s->lock);
+	for (uint32_t i = s->n_sealed; i > 0 && !found; i--)
+		found = wanted(s->sealed[i - 1], epochs, min_ms, max_ms);
+	spin_unlock(&s->lock);
 	return found;
-}
-
-size_t series_drop_before(struct series *s, int64_t before_ms)
-{
-	size_t freed = 0;
-	uint32_t kept = 0;
-
-	pthread_mutex_lock(&s->lock);
-	for (uint32_t i = 0; i < s->n_chunks; i++) {
-		if (s->chunks[i]->max_ms >= before_ms) {
-			s->chunks[kept++] = s->chunks[i];
-			continue;
-		}
-		freed += sizeof(struct chunk) + s->chunks[i]->bytes + 8 + sizeof(s->chunks[i]);
-		free(s->chunks[i]);
-	}
-	s->n_chunks = kept;
-	s->bytes -= freed;
-	pthread_mutex_unlock(&s->lock);
-	return freed;
 }

@@ -68,6 +68,7 @@ enum store_refusal {
 	STORE_REFUSED_LABELS,  /* too many, too long, duplicate or empty names */
 	STORE_REFUSED_UTF8,
 	STORE_REFUSED_NAN, /* ordinary NaN: nothing to keep, not an error of the client */
+	STORE_REFUSED_ORG, /* of an organisation that the writer may not write to */
 	STORE_REFUSED_N,
 };
 
@@ -93,6 +94,27 @@ const char *store_refusal_name(enum store_refusal why); /* label value: too_old,
  */
 int store_append(struct store *s, struct str org, const struct series_in *series, size_t n,
                  struct store_append_result *ret);
+
+#define STORE_RESOLVE_LABELS (LABELS_MAX + 8u) /* more than a series may have: to say so */
+
+struct store_resolver {
+	struct str scope; /* within one scope the same bytes always mean the same series */
+	/*
+	 * Reads @key into @labels (room for STORE_RESOLVE_LABELS), which may borrow from it, and
+	 * says whose series that is. -EINVAL with @e when it is no label set, -EPERM with @e when
+	 * it is of an organisation that is out of reach.
+	 */
+	int (*resolve)(void *ctx, struct str key, struct label *labels, uint32_t *ret_n,
+	               struct str *ret_org, struct err *e);
+	void *ctx;
+};
+
+/*
+ * store_append_keyed() - as store_append(), for writers that send the same bytes again and again:
+ * what they mean is asked only when they are new.
+ */
+int store_append_keyed(struct store *s, const struct store_resolver *by,
+                       const struct series_keyed *v, size_t n, struct store_append_result *ret);
 
 /*
  * ---- reading

@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <string.h>
 
-#include "userspace/base/alloc.h"
+#include "store/decimal.h"
 #include "userspace/base/varint.h"
+
+#define VALUE_BITS 7u /* the double's own bits follow; smaller ones are digits of a decimal */
 
 enum record_type {
 	RECORD_SERIES = 1,
@@ -38,18 +40,44 @@ void wal_put_series(struct buf *out, const struct wal_series *s)
 	}
 }
 
-void wal_put_samples(struct buf *out, uint64_t ref, const struct sample *v, uint32_t n)
+size_t wal_series_bytes_max(const struct wal_series *s)
 {
-	int64_t before = 0;
+	size_t bytes = 1 + 3 * VARINT64_BYTES_MAX + s->org.len;
 
+	for (uint32_t i = 0; i < s->n_labels; i++)
+		bytes += 2 * VARINT64_BYTES_MAX + s->labels[i].name.len + s->labels[i].value.len;
+	return bytes;
+}
+
+void wal_put_samples_head(struct buf *out, uint64_t n_samples)
+{
 	buf_putc(out, RECORD_SAMPLES);
-	put_varint(out, ref);
-	put_varint(out, n);
-	for (uint32_t i = 0; i < n; i++) {
-		put_varint(out, zigzag((int64_t)((uint64_t)v[i].ts_ms - (uint64_t)before)));
-		buf_put(out, &v[i].value, sizeof(v[i].value));
-		before = v[i].ts_ms;
-	}
+	put_varint(out, n_samples);
+}
+
+/* Decimals are measured from nothing: a lost frame must not falsify what comes behind it. */
+static uint8_t *put_value(uint8_t *p, double v)
+{
+	int64_t mantissa;
+	unsigned digits = decimal_digits(v, 0, &mantissa);
+
+	if (digits <= DECIMAL_DIGITS_MAX)
+		return varint_put(p, zigzag(mantissa) << 3 | digits);
+	*p++ = VALUE_BITS;
+	memcpy(p, &v, sizeof(v));
+	return p + sizeof(v);
+}
+
+uint8_t *wal_put_sample(uint8_t *p, struct wal_samples *before, uint64_t ref,
+                        const struct sample *x)
+{
+	uint64_t step = (uint64_t)x->ts_ms - (uint64_t)before->ts_ms;
+
+	p = varint_put(p, zigzag((int64_t)(ref - before->ref)) << 1 | (step != 0));
+	if (step != 0)
+		p = varint_put(p, zigzag((int64_t)step));
+	*before = (struct wal_samples){ ref, x->ts_ms };
+	return put_value(p, x->value);
 }
 
 struct reader {
@@ -94,25 +122,50 @@ static int get_series(struct reader *r, const struct wal_record_ops *ops, void *
 	return ops->series(ctx, &s);
 }
 
+static int get_value(struct reader *r, double *ret)
+{
+	uint64_t v;
+
+	if (get_varint(r, &v) < 0)
+		return -EBADMSG;
+	if (v != VALUE_BITS) {
+		if ((v & 7) > DECIMAL_DIGITS_MAX)
+			return -EBADMSG;
+		*ret = decimal_value(unzigzag(v >> 3), v & 7);
+		return 0;
+	}
+	if ((size_t)(r->end - r->p) < sizeof(*ret))
+		return -EBADMSG;
+	memcpy(ret, r->p, sizeof(*ret));
+	r->p += sizeof(*ret);
+	return 0;
+}
+
+static int get_sample(struct reader *r, struct wal_samples *before, struct sample *ret)
+{
+	uint64_t head, step = 0;
+
+	if (get_varint(r, &head) < 0 || ((head & 1) != 0 && get_varint(r, &step) < 0))
+		return -EBADMSG;
+	before->ref += (uint64_t)unzigzag(head >> 1);
+	before->ts_ms = (int64_t)((uint64_t)before->ts_ms + (uint64_t)unzigzag(step));
+	ret->ts_ms = before->ts_ms;
+	return get_value(r, &ret->value);
+}
+
 static int get_samples(struct reader *r, const struct wal_record_ops *ops, void *ctx)
 {
-	_cleanup_free_ struct sample *v = NULL;
-	uint64_t ref, n, delta, before = 0;
+	struct wal_samples before = { 0 };
+	struct sample x;
+	uint64_t n;
+	int ret = get_varint(r, &n);
 
-	if (get_varint(r, &ref) < 0 || get_varint(r, &n) < 0 || n > (uint64_t)(r->end - r->p) / 9)
-		return -EBADMSG; /* a sample takes nine bytes at least */
-	v = mem_zalloc(n, sizeof(*v));
-	if (!v)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < n; i++) {
-		if (get_varint(r, &delta) < 0 || (size_t)(r->end - r->p) < sizeof(v[i].value))
-			return -EBADMSG;
-		before += (uint64_t)unzigzag(delta);
-		v[i].ts_ms = (int64_t)before;
-		memcpy(&v[i].value, r->p, sizeof(v[i].value));
-		r->p += sizeof(v[i].value);
+	for (uint64_t i = 0; ret == 0 && i < n; i++) { /* each takes a byte at least */
+		ret = get_sample(r, &before, &x);
+		if (ret == 0)
+			ret = ops->sample(ctx, before.ref, &x);
 	}
-	return ops->samples(ctx, ref, v, (uint32_t)n);
+	return ret;
 }
 
 int wal_parse(struct str payload, const struct wal_record_ops *ops, void *ctx)

@@ -24,11 +24,24 @@ struct wal_series {
 };
 
 void wal_put_series(struct buf *out, const struct wal_series *s);
-void wal_put_samples(struct buf *out, uint64_t ref, const struct sample *v, uint32_t n);
+
+/* Bytes that wal_put_series() and one wal_put_sample() take at most. */
+size_t wal_series_bytes_max(const struct wal_series *s);
+#define WAL_SAMPLE_BYTES_MAX 30u
+
+/* A SAMPLES record, sample by sample: each is measured from the one before. */
+struct wal_samples {
+	uint64_t ref;
+	int64_t ts_ms;
+};
+void wal_put_samples_head(struct buf *out, uint64_t n_samples);
+/* @p has WAL_SAMPLE_BYTES_MAX bytes of room. Returns the byte behind. */
+uint8_t *wal_put_sample(uint8_t *p, struct wal_samples *before, uint64_t ref,
+                        const struct sample *x);
 
 struct wal_record_ops {
 	int (*series)(void *ctx, const struct wal_series *s);
-	int (*samples)(void *ctx, uint64_t ref, const struct sample *v, uint32_t n);
+	int (*sample)(void *ctx, uint64_t ref, const struct sample *x);
 };
 
 /* Untrusted bytes. 0, -EBADMSG, -ENOMEM, or what a callback returned. */

@@ -469,7 +469,7 @@ static void test_metrics(void **state)
 		"periscope_region_http_requests_total{route=\"unknown\",status=\"404\"} ",
 		"periscope_region_http_request_duration_seconds_bucket"
 		"{route=\"/api/v1/query\",le=\"+Inf\"} ",
-		"periscope_region_ingest_samples_refused_total{reason=\"organisation\"} ",
+		"periscope_region_store_samples_refused_total{reason=\"organisation\"} ",
 		"periscope_region_store_series ",
 		"periscope_region_store_samples_refused_total{reason=\"too_old\"} ",
 	};

@@ -235,6 +235,43 @@ static void test_snappy(void **state)
 	assert_int_equal(0, back.len);
 }
 
+/* Keys are equal exactly where the label fields are, wherever samples stand between them. */
+static void test_split(void **state)
+{
+	static const uint8_t apart[] = {
+		0x0a, 0x14,                                /* a series */
+		0x0a, 0x06, 0x0a, 1,    'a', 0x12, 1, 'x', /* label a="x" */
+		0x12, 0x02, 0x10, 0x05,                    /* sample 0 at 5 */
+		0x0a, 0x06, 0x0a, 1,    'b', 0x12, 1, 'y', /* label b="y" */
+	};
+	const struct label labels[] = { { STR("a"), STR("x") }, { STR("b"), STR("y") } };
+	const struct sample v[] = { { 5, 0 }, { 7, 1.5 } };
+	_cleanup_(arena_done) struct arena a = ARENA_INIT(1 << 20);
+	_cleanup_(rw_split_done) struct rw_split s = { 0 };
+	_cleanup_(buf_done) struct buf out = BUF_INIT, key = BUF_INIT;
+	struct label back[4];
+	struct err e = ERR_INIT;
+	uint32_t n;
+
+	(void)state;
+	buf_put(&out, apart, sizeof(apart));
+	rw_encode_series(&out, labels, 2, v, 2);
+	rw_encode_labels(&key, labels, 2);
+	assert_int_equal(0, rw_split(buf_str(&out), &a, &s, &e));
+	assert_int_equal(2, s.n_series);
+	for (size_t i = 0; i < 2; i++) {
+		assert_str_equal(buf_str(&key), s.series[i].key);
+		assert_int_equal(i + 1, s.series[i].n_samples);
+		assert_int_equal(5, s.series[i].samples[0].ts_ms);
+		assert_int_equal(0, rw_labels(s.series[i].key, back, 4, &n, &e));
+		assert_int_equal(2, n);
+		assert_str_equal(STR("y"), back[1].value);
+	}
+	assert_true(s.series[1].samples[1].value == 1.5);
+	assert_int_equal(-ENOSPC, rw_labels(s.series[0].key, back, 1, &n, &e));
+	assert_int_equal(-EBADMSG, rw_labels(STR("\x0a\x05z"), back, 4, &n, &e));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -245,6 +282,7 @@ int main(void)
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_snappy),
+		cmocka_unit_test(test_split),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

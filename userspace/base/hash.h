@@ -18,3 +18,14 @@ static inline uint64_t hash_str(struct str s)
 {
 	return hash_bytes(s.p, s.len, 0);
 }
+
+struct hash128 {
+	uint64_t lo, hi;
+};
+
+static inline struct hash128 hash_bytes128(const void *p, size_t len, uint64_t seed)
+{
+	XXH128_hash_t h = XXH3_128bits_withSeed(p, len, seed);
+
+	return (struct hash128){ h.low64, h.high64 };
+}

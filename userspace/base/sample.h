@@ -3,8 +3,7 @@
 
 /*
  * What a sample, a label and a series in transit are, for every layer: the wire decodes into
- * these,
- * the store takes them as they are, so that nothing is converted or copied between the two.
+ * these, the store takes them as they are, so that nothing is converted or copied between the two.
  *
  * They live in base and not in wire because the store depends on base only.
  */
@@ -36,6 +35,13 @@ struct series_in {
 	const struct label *labels;
 	const struct sample *samples;
 	uint32_t n_labels, n_samples;
+};
+
+/* The same by the bytes in which its labels arrived, not looked into. */
+struct series_keyed {
+	struct str key;
+	const struct sample *samples;
+	uint32_t n_samples;
 };
 
 #define STALE_BITS 0x7ff0000000000002ull /* Prometheus' stale mark: a NaN with this payload */

@@ -16,10 +16,12 @@
 #include "userspace/wire/rwproto.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <snappy-c.h>
 
+#include "userspace/base/alloc.h"
 #include "userspace/base/varint.h"
 
 enum wire_type {
@@ -307,6 +309,168 @@ int rw_decode(struct str body, struct arena *arena, struct rw_request *ret, uint
 	return 0;
 }
 
+/* ---- series by their bytes ------------------------------------------------ */
+
+#define TAG_LABEL  0x0a /* field 1, bytes */
+#define TAG_SAMPLE 0x12 /* field 2, bytes */
+#define TAG_VALUE  0x09 /* field 1, 64 bits */
+#define TAG_TIME   0x10 /* field 2, varint */
+
+/* The label fields at the start of a series, nearly always all of them. */
+static const uint8_t *skip_labels(const uint8_t *p, const uint8_t *end)
+{
+	while (end - p >= 2 && p[0] == TAG_LABEL && p[1] < 0x80 && end - p - 2 >= p[1])
+		p += 2 + p[1];
+	return p;
+}
+
+/* As every writer sends it: value, then time. False: read it the long way. */
+static bool take_plain_sample(const struct field *f, struct sample *ret)
+{
+	const uint8_t *end = f->data + f->len;
+	uint64_t ts = 0;
+
+	if (f->len < 11 || f->data[0] != TAG_VALUE || f->data[9] != TAG_TIME ||
+	    varint_get(f->data + 10, end, &ts) != end)
+		return false;
+	memcpy(&ret->value, f->data + 1, sizeof(ret->value));
+	ret->ts_ms = (int64_t)ts;
+	return true;
+}
+
+static int split_sample(struct cursor *c, const struct field *f, struct rw_split *to)
+{
+	int r = want_type(c, f, WIRE_BYTES);
+
+	if (r == 0)
+		r = MEM_GROW(to->samples, to->samples_cap, to->n_samples + 1);
+	if (r == 0 && !take_plain_sample(f, &to->samples[to->n_samples]))
+		r = decode_sample(inside(c, f), &to->samples[to->n_samples]);
+	to->n_samples += r == 0;
+	return r;
+}
+
+/* Label fields that stand apart, put together. */
+static int gather_key(struct cursor c, struct arena *arena, struct str *ret)
+{
+	char *p = arena_alloc(arena, (size_t)(c.end - c.p));
+	struct field f;
+	int r;
+
+	if (!p)
+		return arena_error(arena);
+	*ret = (struct str){ p, 0 };
+	for (const uint8_t *at = c.p; (r = next_field(&c, &f)) == 0; at = c.p) {
+		if (f.number != 1)
+			continue;
+		memcpy(p + ret->len, at, (size_t)(c.p - at));
+		ret->len += (size_t)(c.p - at);
+	}
+	return r < 0 ? r : 0;
+}
+
+static int split_series(struct cursor c, struct arena *arena, struct rw_split *to)
+{
+	struct series_keyed *s = &to->series[to->n_series];
+	const struct cursor whole = c;
+	size_t first = to->n_samples;
+	bool apart = false;
+	struct field f;
+	int r;
+
+	c.p = skip_labels(c.p, c.end);
+	const uint8_t *key_end = c.p;
+
+	for (const uint8_t *at = c.p; (r = next_field(&c, &f)) == 0; at = c.p) {
+		if (f.number == 2) {
+			r = split_sample(&c, &f, to);
+		} else if (f.number == 1) {
+			r = want_type(&c, &f, WIRE_BYTES);
+			apart |= at != key_end;
+			key_end = c.p;
+		}
+		to->n_histograms += f.number == 4;
+		if (r < 0)
+			return r;
+	}
+	if (r < 0)
+		return r;
+	*s = (struct series_keyed){
+		.key = { (const char *)whole.p, (size_t)(key_end - whole.p) },
+		.n_samples = (uint32_t)(to->n_samples - first),
+	};
+	to->n_series++;
+	return apart ? gather_key(whole, arena, &s->key) : 0;
+}
+
+static int split_all(struct cursor c, struct arena *arena, struct rw_split *to)
+{
+	struct field f;
+	int r;
+
+	while ((r = next_field(&c, &f)) == 0) {
+		if (f.number != 1)
+			continue;
+		r = want_type(&c, &f, WIRE_BYTES);
+		if (r == 0)
+			r = MEM_GROW(to->series, to->series_cap, to->n_series + 1);
+		if (r == 0)
+			r = split_series(inside(&c, &f), arena, to);
+		if (r < 0)
+			return r;
+	}
+	return r < 0 ? r : 0;
+}
+
+int rw_split(struct str body, struct arena *arena, struct rw_split *ret, struct err *e)
+{
+	const uint8_t *p = (const uint8_t *)(body.p ? body.p : "");
+	const struct cursor c = { p, p + body.len, p, e };
+	struct rw_split out = { 0 };
+	int r = split_all(c, arena, &out);
+
+	if (r < 0) {
+		rw_split_done(&out);
+		return r;
+	}
+	for (size_t i = 0, at = 0; i < out.n_series; i++) { /* the array moves no more */
+		out.series[i].samples = out.samples ? out.samples + at : NULL;
+		at += out.series[i].n_samples;
+	}
+	*ret = out;
+	return 0;
+}
+
+void rw_split_done(struct rw_split *s)
+{
+	free(s->series);
+	free(s->samples);
+	*s = (struct rw_split){ 0 };
+}
+
+int rw_labels(struct str key, struct label *ret, uint32_t cap, uint32_t *ret_n, struct err *e)
+{
+	const uint8_t *p = (const uint8_t *)(key.p ? key.p : "");
+	struct cursor c = { p, p + key.len, p, e };
+	struct field f;
+	uint32_t n = 0;
+	int r;
+
+	while ((r = next_field(&c, &f)) == 0) {
+		if (n == cap)
+			return -ENOSPC;
+		r = want_type(&c, &f, WIRE_BYTES);
+		if (r == 0)
+			r = decode_label(inside(&c, &f), &ret[n++]);
+		if (r < 0)
+			return r;
+	}
+	if (r < 0)
+		return r;
+	*ret_n = n;
+	return 0;
+}
+
 /* ---- writing -------------------------------------------------------------- */
 
 static size_t varint_bytes(uint64_t v)
@@ -373,6 +537,24 @@ static uint8_t *put_sample(uint8_t *p, const struct sample *s)
 	return p;
 }
 
+static uint8_t *put_labels(uint8_t *p, const struct label *labels, uint32_t n_labels)
+{
+	for (uint32_t i = 0; i < n_labels; i++) {
+		p = put_head(p, 1, label_bytes(&labels[i]));
+		p = put_text(p, 1, labels[i].name);
+		p = put_text(p, 2, labels[i].value);
+	}
+	return p;
+}
+
+void rw_encode_labels(struct buf *out, const struct label *labels, uint32_t n_labels)
+{
+	uint8_t *start = buf_reserve(out, series_bytes(labels, n_labels, NULL, 0));
+
+	if (start)
+		out->len += (size_t)(put_labels(start, labels, n_labels) - start);
+}
+
 void rw_encode_series(struct buf *out, const struct label *labels, uint32_t n_labels,
                       const struct sample *samples, uint32_t n_samples)
 {
@@ -382,11 +564,7 @@ void rw_encode_series(struct buf *out, const struct label *labels, uint32_t n_la
 	if (!p)
 		return;
 	p = put_head(p, 1, len);
-	for (uint32_t i = 0; i < n_labels; i++) {
-		p = put_head(p, 1, label_bytes(&labels[i]));
-		p = put_text(p, 1, labels[i].name);
-		p = put_text(p, 2, labels[i].value);
-	}
+	p = put_labels(p, labels, n_labels);
 	for (uint32_t i = 0; i < n_samples; i++)
 		p = put_sample(p, &samples[i]);
 	out->len += (size_t)(p - start);

@@ -41,11 +41,32 @@ int rw_decode(struct str body, struct arena *arena, struct rw_request *ret, uint
               struct err *e);
 
 /*
+ * rw_split() - the series of @body with their label fields as one piece of bytes each, for a reader
+ * who knows most of them: rw_labels() reads what is new. Metadata and histograms are skipped.
+ *
+ * Samples live in @ret (rw_split_done() frees), keys are slices of @body, or of @arena where the
+ * label fields of a series do not stand together. Errors as rw_decode(); labels are not checked.
+ */
+struct rw_split {
+	struct series_keyed *series;
+	struct sample *samples;
+	size_t n_series, series_cap, n_samples, samples_cap;
+	uint64_t n_histograms;
+};
+int rw_split(struct str body, struct arena *arena, struct rw_split *ret, struct err *e);
+void rw_split_done(struct rw_split *s);
+
+/* The labels of a key of rw_split(), at most @cap. -EBADMSG with @e, -ENOSPC: more than that. */
+int rw_labels(struct str key, struct label *ret, uint32_t cap, uint32_t *ret_n, struct err *e);
+
+/*
  * Writer of one request into a buffer that is reused: series are appended one by one.
  * Labels must be sorted by name and free of empty values, as the specification demands.
  */
 void rw_encode_series(struct buf *out, const struct label *labels, uint32_t n_labels,
                       const struct sample *samples, uint32_t n_samples);
+/* The label fields of a series alone: a key as rw_split() gives it. */
+void rw_encode_labels(struct buf *out, const struct label *labels, uint32_t n_labels);
 void rw_encode_metadata(struct buf *out, const struct rw_metadata *m);
 
 /* Snappy block format. Decompression refuses a declared size above @max_bytes with -EFBIG, bad

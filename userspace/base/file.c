@@ -52,6 +52,16 @@ int file_read(const char *path, struct buf *b, size_t max_bytes)
 	return file_read_at(AT_FDCWD, path, b, max_bytes);
 }
 
+int file_read_regular_at(int dirfd, const char *path, struct buf *b, size_t max_bytes)
+{
+	_cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return neg_errno();
+	return S_ISREG(st.st_mode) ? file_read_fd(fd, b, max_bytes) : -EINVAL;
+}
+
 int file_write_fd(int fd, const void *p, size_t bytes)
 {
 	const char *at = p;

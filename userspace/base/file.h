@@ -20,6 +20,12 @@ int file_read_fd(int fd, struct buf *b, size_t max_bytes);
 int file_read_at(int dirfd, const char *path, struct buf *b, size_t max_bytes);
 int file_read(const char *path, struct buf *b, size_t max_bytes);
 
+/*
+ * The same of a path that somebody else chose: never waits for a FIFO, and is -EINVAL for what is
+ * not a regular file.
+ */
+int file_read_regular_at(int dirfd, const char *path, struct buf *b, size_t max_bytes);
+
 int file_write_fd(int fd, const void *p, size_t bytes);
 
 /*

@@ -411,7 +411,8 @@ static void read_config_file(const char *proc, pid_t pid, struct vm_shape *shape
 	if (shape->config_file[0] == '\0')
 		return;
 	path_in_process(proc, pid, shape->config_file, path, sizeof(path));
-	if (file_read(path, &text, CONFIG_BYTES_MAX) == 0)
+	/* In a jail the VM's owner may have put a FIFO there. */
+	if (file_read_regular_at(AT_FDCWD, path, &text, CONFIG_BYTES_MAX) == 0)
 		(void)cmdline_firecracker_config(buf_str(&text), shape);
 }
 

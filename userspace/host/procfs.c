@@ -19,7 +19,7 @@
 #define STAT_FIELDS   20                /* behind "(comm) ": state is 0, start time 19 */
 #define STAT_THREADS  17
 #define STAT_START    19
-#define SYSCALL_WORDS 4 /* number, first, second, third argument */
+#define SYSCALL_WORDS 4 /* number, first, second argument, and more */
 
 static int read_small(const char *path, struct buf *out, size_t max)
 {

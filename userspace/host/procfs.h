@@ -33,7 +33,7 @@ int procfs_cmdline(const char *proc, pid_t pid, struct buf *out);
 /* Command name of a process (@tid 0) or of one of its threads, NUL-terminated. */
 int procfs_comm(const char *proc, pid_t pid, pid_t tid, char *dst, size_t cap);
 
-/* Number of the system call a thread is in and its third argument word; -EAGAIN when it runs. */
+/* Second argument of the system call that a thread is in; -EAGAIN when it runs. */
 int procfs_syscall(const char *proc, pid_t pid, pid_t tid, uint64_t *ret_arg2);
 
 typedef int (*procfs_number_f)(void *ctx, long number);

@@ -15,6 +15,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -146,7 +147,7 @@ static int read_pid_file(const char *path, pid_t *ret)
 	_cleanup_(buf_done) struct buf text = BUF_INIT;
 	struct str line, rest;
 	uint64_t pid;
-	int r = file_read(path, &text, PID_FILE_BYTES);
+	int r = file_read_regular_at(AT_FDCWD, path, &text, PID_FILE_BYTES);
 
 	if (r < 0)
 		return r;

@@ -5,10 +5,8 @@
  */
 #include "userspace/host/spec.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include <jansson.h>
 
@@ -348,18 +346,13 @@ bool spec_is_name(const char *name)
 	return name[0] != '.' && len > suffix && strcmp(name + len - suffix, SUFFIX) == 0;
 }
 
-/* Never waits: a FIFO or device in the folder must not hang the daemon. */
+/* A FIFO or device in the folder must not hang the daemon. */
 static int read_regular(int dirfd, const char *name, struct buf *text, struct err *e)
 {
-	_cleanup_close_ int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct stat st;
-	int r;
+	int r = file_read_regular_at(dirfd, name, text, SPEC_BYTES_MAX);
 
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return err_set(e, neg_errno(), "%.100s: %s", name, strerror(errno));
-	if (!S_ISREG(st.st_mode))
+	if (r == -EINVAL)
 		return err_set(e, -EINVAL, "%.100s: not a regular file", name);
-	r = file_read_fd(fd, text, SPEC_BYTES_MAX);
 	if (r == -EFBIG)
 		return err_set(e, -EINVAL, "%.100s: larger than %zu bytes", name, SPEC_BYTES_MAX);
 	return r < 0 ? err_set(e, r, "%.100s: %s", name, strerror(-r)) : 0;

@@ -58,6 +58,7 @@ PROGRAMS  := $(if $(wildcard userspace/host/main.c),$(O)/periscope-host) \
 	     $(if $(wildcard api/main.c),$(O)/periscope-region)
 UNIT      := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/test_*.c))
 BPF_TESTS := $(patsubst %.c,$(O)/%,$(wildcard tests/bpf/test_*.c))
+CRASH_TESTS := $(patsubst %.c,$(O)/%,$(wildcard tests/crash/test_*.c))
 FUZZERS   := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 
 .PHONY: all unit fuzzers bpf-tests check check-unit check-san check-bpf check-e2e check-crash check-fuzz check-fresh check-tidy \
@@ -86,7 +87,7 @@ $(PROGRAMS): $(ARCHIVES)
 		$(ARCHIVES) -Wl,--end-group $(LIBS)
 
 $(O)/tests/unit/% $(O)/tests/bpf/%: $(O)/tests/unit/%.o
-$(UNIT) $(BPF_TESTS): %: %.o $(ARCHIVES)
+$(UNIT) $(BPF_TESTS) $(CRASH_TESTS): %: %.o $(ARCHIVES)
 	$(call say,LD,$@)$(CXX) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(ARCHIVES) \
 		-Wl,--end-group $(LIBS) -lcmocka
 
@@ -132,6 +133,9 @@ check-bpf: $(BPF_TESTS) ## Load every BPF program, drive it, compare (root)
 
 check-e2e: $(PROGRAMS) ## Both programs on loopback, with real micro-VMs (root; else skipped)
 	$(Q)O=$(O) scripts/run-tests e2e $(wildcard tests/e2e/test_*.py)
+
+check-crash: $(PROGRAMS) $(CRASH_TESTS) ## Kills and simulated crashes: ROUNDS=, SEED=
+	$(Q)O=$(O) scripts/run-tests crash $(CRASH_TESTS) $(wildcard tests/crash/*.py)
 
 demo: ## Boot a micro-VM and show its metrics; SECONDS=30 stops then and judges them
 	$(Q)scripts/deps demo

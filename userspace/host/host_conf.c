@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "userspace/host/host_conf.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,6 +132,21 @@ static int check_sources(const struct host_conf *c, const char *const *known, st
 	return 0;
 }
 
+/* An address, not a name: "127.example.org" may be anywhere. */
+static bool is_loopback(struct str address)
+{
+	char text[INET_ADDRSTRLEN];
+	struct in_addr parsed;
+
+	if (str_eqc(address, "::1"))
+		return true;
+	if (!str_starts(address, STR("127.")) || address.len >= sizeof(text))
+		return false;
+	memcpy(text, address.p, address.len);
+	text[address.len] = '\0';
+	return inet_pton(AF_INET, text, &parsed) == 1;
+}
+
 int host_conf_split_listen(const char *listen, char *host, size_t cap, uint16_t *ret_port)
 {
 	const char *colon = strrchr(listen, ':');
@@ -145,8 +161,7 @@ int host_conf_split_listen(const char *listen, char *host, size_t cap, uint16_t 
 		name = (struct str){ name.p + 1, name.len - 2 };
 	if (str_eqc(name, "localhost"))
 		name = STR("127.0.0.1");
-	if ((!str_starts(name, STR("127.")) && !str_eqc(name, "::1")) || name.len >= cap ||
-	    num_parse_u64(port, &n) < 0 || n > UINT16_MAX)
+	if (!is_loopback(name) || name.len >= cap || num_parse_u64(port, &n) < 0 || n > UINT16_MAX)
 		return -EINVAL;
 	memcpy(host, name.p, name.len);
 	host[name.len] = '\0';

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The daemon's settings: defaults, what no single row can check, and that a file's word counts. */
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "tests/unit/tempdir.h"
+#include "userspace/base/alloc.h"
+#include "userspace/base/cleanup.h"
+#include "userspace/base/file.h"
+#include "userspace/base/log.h"
+#include "userspace/host/host_conf.h"
+#include "userspace/host/sources.h"
+
+static const char *const known[] = { "vm_task", "taps", NULL };
+
+static int parse(const char *text, struct host_conf *c, struct err *e)
+{
+	*e = ERR_INIT;
+	return host_conf_parse("t", str_from(text), known, c, e);
+}
+
+static void good(const char *text, struct host_conf *c)
+{
+	struct err e;
+
+	if (parse(text, c, &e) < 0)
+		fail_msg("%s: %s", text, e.msg);
+}
+
+static void test_defaults(void **state)
+{
+	_cleanup_(host_conf_done) struct host_conf c;
+	char id[8];
+
+	(void)state;
+	good("", &c);
+	host_conf_default_id("/etc/machine-id", id);
+	assert_string_equal(id, c.host_id);
+	assert_string_equal("", c.region);
+	assert_string_equal("fly_", c.prefix);
+	assert_string_equal("/run/periscope/vms.d", c.vms_dir);
+	assert_string_equal("127.0.0.1:9478", c.listen);
+	assert_int_equal(15000, c.interval_ms);
+	assert_int_equal(1000000, c.tick_samples_max);
+	assert_int_equal(LOG_INFO_LEVEL, c.log_level);
+	assert_int_equal(0, c.sources.n);
+	assert_true(c.discovery_enabled);
+	assert_string_equal("default", c.discovery_org);
+	assert_string_equal("${name}", c.discovery_app);
+	assert_string_equal("${name}", c.discovery_instance);
+	assert_string_equal("", c.discovery_region);
+	assert_string_equal("", c.url);
+	assert_string_equal("", c.token_file);
+	assert_int_equal(10000, c.timeout_ms);
+	assert_int_equal(500, c.backoff_min_ms);
+	assert_int_equal(30000, c.backoff_max_ms);
+	assert_int_equal(5000, c.flush_ms);
+	assert_int_equal(1000000, c.queue_samples_max);
+	assert_int_equal(10000, c.request_samples_max);
+}
+
+static const char full[] = "host_id: 00ff\n"
+			   "region: ams\n"
+			   "prefix: my_\n"
+			   "interval: 1s\n"
+			   "vms_dir: /srv/vms\n"
+			   "sources: [taps, vm_task]\n"
+			   "samples_per_collection: 5000\n"
+			   "log_level: debug\n"
+			   "listen: '[::1]:9000'\n"
+			   "discovery:\n"
+			   "  enabled: false\n"
+			   "  org: org-${vmm}\n"
+			   "  app: ${name}\n"
+			   "  instance: ${pid}@${host}\n"
+			   "  region: eu\n"
+			   "remote_write:\n"
+			   "  url: https://region.internal/api/v1/write\n"
+			   "  token_file: /etc/periscope/token\n"
+			   "  timeout: 1s\n"
+			   "  queue_samples: 2000\n"
+			   "  request_samples: 100\n"
+			   "  backoff_min: 10ms\n"
+			   "  backoff_max: 20ms\n"
+			   "  flush: 0s\n";
+
+static void test_every_setting(void **state)
+{
+	_cleanup_(host_conf_done) struct host_conf c;
+
+	(void)state;
+	good(full, &c);
+	assert_string_equal("00ff", c.host_id);
+	assert_string_equal("ams", c.region);
+	assert_string_equal("my_", c.prefix);
+	assert_int_equal(1000, c.interval_ms);
+	assert_string_equal("/srv/vms", c.vms_dir);
+	assert_int_equal(2, c.sources.n);
+	assert_string_equal("taps", c.sources.v[0]);
+	assert_string_equal("vm_task", c.sources.v[1]);
+	assert_int_equal(5000, c.tick_samples_max);
+	assert_int_equal(LOG_DEBUG_LEVEL, c.log_level);
+	assert_string_equal("[::1]:9000", c.listen);
+	assert_false(c.discovery_enabled);
+	assert_string_equal("org-${vmm}", c.discovery_org);
+	assert_string_equal("${name}", c.discovery_app);
+	assert_string_equal("${pid}@${host}", c.discovery_instance);
+	assert_string_equal("eu", c.discovery_region);
+	assert_string_equal("https://region.internal/api/v1/write", c.url);
+	assert_string_equal("/etc/periscope/token", c.token_file);
+	assert_int_equal(1000, c.timeout_ms);
+	assert_int_equal(2000, c.queue_samples_max);
+	assert_int_equal(100, c.request_samples_max);
+	assert_int_equal(10, c.backoff_min_ms);
+	assert_int_equal(20, c.backoff_max_ms);
+	assert_int_equal(0, c.flush_ms);
+}
+
+/* Every row of host_conf.def is in @full, and what is printed reads back as the same. */
+static void test_printing(void **state)
+{
+	_cleanup_(buf_done) struct buf once = BUF_INIT;
+	_cleanup_(buf_done) struct buf twice = BUF_INIT;
+	_cleanup_(host_conf_done) struct host_conf c, again;
+
+	(void)state;
+	good(full, &c);
+	assert_int_equal(22, host_conf_schema.n);
+	conf_print(&host_conf_schema, &c, &once);
+	good(buf_cstr(&once), &again);
+	conf_print(&host_conf_schema, &again, &twice);
+	assert_str_equal(buf_str(&once), buf_str(&twice));
+	assert_null(conf_unreloadable_change(&host_conf_schema, &c, &again));
+}
+
+static void test_refusals(void **state)
+{
+	static const struct {
+		const char *text, *why;
+	} cases[] = {
+		{ "host_id: 12345678", "t: host_id: expected at most 7 printable bytes" },
+		{ "host_id: \"a\\x01\"", "t: host_id: expected at most 7 printable bytes" },
+		{ "region: \"a\\nb\"", "t: region: expected at most 127 printable bytes" },
+		{ "prefix: Fly-", "t: prefix: expected at most " },
+		{ "vms_dir: vms.d", "t: vms_dir: expected a path that begins with /" },
+		{ "vms_dir: ''", "t: vms_dir: expected a path that begins with /" },
+		{ "sources: [taps, tabs]", "t: sources: there is no source \"tabs\"" },
+		{ "discovery: {org: '${x}'}", "t: discovery.org: unknown variable \"${x}\"" },
+		{ "discovery: {app: '${name'}",
+		  "t: discovery.app: \"${name\" has no closing bracket" },
+		{ "discovery: {instance: '${}'}", "t: discovery.instance: unknown variable" },
+		{ "discovery: {region: '${region}'}", "t: discovery.region: unknown variable" },
+		{ "listen: 0.0.0.0:9478",
+		  "t: listen: found \"0.0.0.0:9478\", expected a loopback" },
+		{ "listen: 127.example.org:80", "t: listen: found \"127.example.org:80\"" },
+		{ "remote_write: {url: region.internal}",
+		  "t: remote_write.url: found \"region.internal\", expected http(s)://" },
+		{ "remote_write: {backoff_min: 2s, backoff_max: 1s}",
+		  "t: remote_write.backoff_min: above backoff_max" },
+		/* Rows of their own: one each will do, tests/unit/test_conf.c has the rest. */
+		{ "interval: 999ms", "interval" },
+		{ "interval: 2h", "interval" },
+		{ "log_level: loud", "log_level" },
+		{ "colour: red", "colour" },
+		{ "region: [a]", "region" },
+	};
+	struct host_conf c;
+	struct err e;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_int_equal(-EINVAL, parse(cases[i].text, &c, &e));
+		if (!strstr(e.msg, cases[i].why))
+			fail_msg("expected \"%s\" in \"%s\"", cases[i].why, e.msg);
+	}
+}
+
+static void test_files(void **state)
+{
+	_cleanup_(tempdir_done) struct tempdir dir = tempdir_make();
+	struct err e = ERR_INIT;
+	struct host_conf c;
+	char path[128];
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s/host.yml", dir.path);
+	assert_int_equal(-ENOENT, host_conf_load(path, known, &c, &e));
+	assert_non_null(strstr(e.msg, path));
+	assert_non_null(strstr(e.msg, "No such file"));
+	assert_int_equal(0, file_replace(path, "region: lhr\n", 12, 0644));
+	e = ERR_INIT;
+	assert_int_equal(0, host_conf_load(path, known, &c, &e));
+	assert_string_equal("lhr", c.region);
+	host_conf_done(&c);
+	assert_int_equal(0, file_replace(path, "region: [\n", 10, 0644));
+	assert_int_equal(-EINVAL, host_conf_load(path, known, &c, &e));
+	assert_non_null(strstr(e.msg, path));
+}
+
+/* The names that the real sources have are the ones that the file may list. */
+static void test_names_of_sources(void **state)
+{
+	const char *const *names = source_names();
+	_cleanup_(buf_done) struct buf text = BUF_INIT;
+	struct err e = ERR_INIT;
+	struct host_conf c;
+	size_t n = 0;
+
+	(void)state;
+	buf_puts(&text, "sources: [");
+	for (; names[n]; n++) {
+		assert_string_equal(source_table[n]->name, names[n]);
+		buf_printf(&text, "%s%s", n > 0 ? ", " : "", names[n]);
+	}
+	assert_null(source_table[n]);
+	assert_true(n > 0 && n <= SOURCES_MAX);
+	buf_puts(&text, "]");
+	assert_int_equal(0, host_conf_parse("t", buf_str(&text), names, &c, &e));
+	assert_int_equal(n, c.sources.n);
+	host_conf_done(&c);
+}
+
+static void test_default_id(void **state)
+{
+	_cleanup_(tempdir_done) struct tempdir dir = tempdir_make();
+	char path[128], id[8], again[8], fallback[8];
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s/machine-id", dir.path);
+	host_conf_default_id(path, fallback); /* the host's name */
+	assert_int_equal(4, strspn(fallback, "0123456789abcdef"));
+	assert_int_equal(4, strlen(fallback));
+	assert_int_equal(0, file_replace(path, " \n", 2, 0644));
+	host_conf_default_id(path, again);
+	assert_string_equal(fallback, again);
+	assert_int_equal(0, file_replace(path, "123456789", 9, 0644));
+	host_conf_default_id(path, id);
+	assert_string_equal("9283", id); /* CRC-32C of "123456789" is e3069283 (RFC 3720) */
+	assert_int_equal(0, file_replace(path, "123456789\n", 10, 0644));
+	host_conf_default_id(path, again);
+	assert_string_equal(id, again);
+}
+
+static void test_listen(void **state)
+{
+	static const struct {
+		const char *text, *host; /* NULL: refused */
+		uint16_t port;
+	} cases[] = {
+		{ "127.0.0.1:9478", "127.0.0.1", 9478 },
+		{ "127.8.9.10:0", "127.8.9.10", 0 },
+		{ "localhost:65535", "127.0.0.1", 65535 },
+		{ "[::1]:80", "::1", 80 },
+		{ "::1:80", "::1", 80 },
+		{ "127.0.0.1", NULL, 0 },
+		{ "127.0.0.1:", NULL, 0 },
+		{ "127.0.0.1:65536", NULL, 0 },
+		{ "127.0.0.1:-1", NULL, 0 },
+		{ "127.0.0.1:80x", NULL, 0 },
+		{ "127.0.0.256:80", NULL, 0 },
+		{ "127.example.org:80", NULL, 0 },
+		{ "127.0.0.1.2:80", NULL, 0 },
+		{ "128.0.0.1:80", NULL, 0 },
+		{ "0.0.0.0:80", NULL, 0 },
+		{ "[::]:80", NULL, 0 },
+		{ "[]:80", NULL, 0 },
+		{ "[:80", NULL, 0 },
+		{ ":80", NULL, 0 },
+		{ ":", NULL, 0 },
+		{ "", NULL, 0 },
+	};
+	char host[64];
+	uint16_t port;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		int r = host_conf_split_listen(cases[i].text, host, sizeof(host), &port);
+
+		unit_note("%s", cases[i].text);
+		assert_int_equal(cases[i].host ? 0 : -EINVAL, r);
+		if (r < 0)
+			continue;
+		assert_string_equal(cases[i].host, host);
+		assert_int_equal(cases[i].port, port);
+	}
+	assert_int_equal(-EINVAL, host_conf_split_listen("127.0.0.1:80", host, 9, &port));
+	assert_int_equal(0, host_conf_split_listen("127.0.0.1:80", host, 10, &port));
+}
+
+static void test_variables(void **state)
+{
+	struct label_var vars[HOST_CONF_VARS_MAX];
+	char dst[64];
+
+	(void)state;
+	host_conf_vars(STR("web"), STR("7"), STR("qemu"), STR("00ff"), vars);
+	assert_int_equal(0, label_template("${name}.${pid}.${vmm}.${host}", vars, dst, sizeof(dst),
+	                                   NULL));
+	assert_string_equal("web.7.qemu.00ff", dst);
+}
+
+/* Every allocation in turn fails: an error, and nothing is left behind (AddressSanitizer looks). */
+static void test_no_memory(void **state)
+{
+	struct host_conf c;
+	struct err e;
+	int r;
+
+	(void)state;
+	for (unsigned long n = 1; n < 1000; n++) {
+		alloc_fail_at(n);
+		r = parse("region: ams\nsources: [taps]\n", &c, &e);
+		alloc_fail_at(0);
+		if (r == 0) {
+			assert_true(n > 20); /* there is more than one place to fail */
+			host_conf_done(&c);
+			return;
+		}
+		assert_int_equal(-ENOMEM, r);
+	}
+	fail_msg("never succeeds");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults),   cmocka_unit_test(test_every_setting),
+		cmocka_unit_test(test_printing),   cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_files),      cmocka_unit_test(test_names_of_sources),
+		cmocka_unit_test(test_default_id), cmocka_unit_test(test_listen),
+		cmocka_unit_test(test_variables),  cmocka_unit_test(test_no_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -317,8 +317,8 @@ static void label_found(const struct registry *r, const struct entry *e, struct 
 	expand(c->discovery_region[0] ? c->discovery_region : c->region, vars, vm->region);
 	/* Two VMs of one name would write the same series. */
 	if (vm->instance[0] == '\0' || instance_taken(r, e, vm->instance)) {
-		(void)snprintf(name, sizeof(name), "%.100s-%s", vm->instance, pid);
-		COPY(vm->instance, name);
+		label_text_copy(name, VM_LABEL_CAP - sizeof(pid) - 1, str_from(vm->instance));
+		(void)snprintf(vm->instance, sizeof(vm->instance), "%s-%s", name, pid);
 	}
 }
 
@@ -421,11 +421,27 @@ static struct entry *entry_add(struct registry *r)
 	return e;
 }
 
+/* True when a file that was waiting for this process has it now. */
+static bool claimed(struct registry *r, pid_t pid)
+{
+	for (size_t i = 0; i < r->n_entries; i++) {
+		struct entry *e = r->entries[i];
+		pid_t want;
+
+		if (!e->spec || e->pid != 0 || wanted_pid(e->spec, &want) < 0 || want != pid)
+			continue;
+		look(r, e);
+		if (e->pid == pid)
+			return true;
+	}
+	return false;
+}
+
 void registry_add_found(struct registry *r, pid_t pid)
 {
 	struct entry *e;
 
-	if (!r->conf->discovery_enabled || registry_by_pid(r, pid))
+	if (registry_by_pid(r, pid) || claimed(r, pid) || !r->conf->discovery_enabled)
 		return;
 	e = entry_add(r);
 	if (!e) {
@@ -436,16 +452,28 @@ void registry_add_found(struct registry *r, pid_t pid)
 	look(r, e);
 }
 
+/* A found VM steps back from a name that a file gives to another. */
+static void rename_found(struct registry *r, const char *instance)
+{
+	for (size_t i = r->n_entries; i-- > 0;) {
+		struct entry *e = i < r->n_entries ? r->entries[i] : NULL;
+
+		if (e && !e->spec && e->vm && strcmp(e->vm->instance, instance) == 0)
+			look(r, e);
+	}
+}
+
 int registry_add_spec(struct registry *r, struct vm_spec *spec)
 {
 	struct entry *e = entry_add(r);
 
 	if (!e) {
 		free(spec);
-		return -ENOSPC;
+		return r->n_entries >= REGISTRY_VMS_MAX ? -ENOSPC : -ENOMEM;
 	}
 	e->spec = spec;
 	look(r, e);
+	rename_found(r, spec->instance);
 	count_states(r);
 	return 0;
 }
@@ -456,25 +484,36 @@ static bool same_process(const struct vm_spec *a, const struct vm_spec *b)
 	       strcmp(a->cgroup, b->cgroup) == 0;
 }
 
+/* No file names this process any more, but it runs on: from now on it is one that we found. */
+static void leave_to_discovery(struct registry *r, pid_t pid)
+{
+	char comm[64];
+
+	if (pid > 0 && procfs_comm(r->world.proc, pid, 0, comm, sizeof(comm)) == 0)
+		registry_executed(r, pid, comm);
+}
+
 void registry_change_spec(struct registry *r, struct entry *e, struct vm_spec *spec)
 {
+	pid_t left = 0;
+
 	if (!same_process(e->spec, spec)) {
+		left = e->pid;
 		announce_gone(r, e);
 		unbind_process(r, e);
-		e->ended_pid =
-			0; /* a new word about the process: whatever was before is forgotten */
+		/* A new word about the process: whatever was before is forgotten. */
+		e->ended_pid = 0;
 	}
 	free(e->spec);
 	e->spec = spec;
 	look(r, e);
+	leave_to_discovery(r, left);
 	count_states(r);
 }
 
 void registry_remove(struct registry *r, struct entry *e)
 {
-	pid_t pid = e->pid;
-	bool was_spec = e->spec;
-	char comm[64];
+	pid_t left = e->spec ? e->pid : 0;
 
 	announce_gone(r, e);
 	unbind_process(r, e);
@@ -484,9 +523,7 @@ void registry_remove(struct registry *r, struct entry *e)
 	}
 	entry_free(e);
 	count_states(r);
-	/* Its file is gone but the process runs on: from now on it is one that we found. */
-	if (was_spec && pid > 0 && procfs_comm(r->world.proc, pid, 0, comm, sizeof(comm)) == 0)
-		registry_executed(r, pid, comm);
+	leave_to_discovery(r, left);
 }
 
 void registry_executed(struct registry *r, pid_t pid, const char *comm)
@@ -582,6 +619,7 @@ void registry_start(struct registry *r)
 void registry_reload(struct registry *r, const struct host_conf *conf)
 {
 	r->conf = conf;
+	r->scan.n = 0; /* look at all processes again: discovery may be on now */
 	for (size_t i = r->n_entries; i-- > 0;) {
 		if (i >= r->n_entries)
 			continue;

@@ -73,6 +73,14 @@ static void bad_set(struct registry *r, const char *name, const char *why)
 	pthread_mutex_unlock(&r->bad_lock);
 }
 
+/* Not the file's fault, and soon over perhaps: the folder is read again. */
+static void failed(struct registry *r, const char *name, int code, const char *why)
+{
+	if (code == -ENOMEM || code == -EMFILE || code == -ENFILE)
+		r->next_folder_ns = clock_mono_ns() + RETRY_NS;
+	bad_set(r, name, why);
+}
+
 /* ---- files ---------------------------------------------------------------------------------- */
 
 static void file_gone(struct registry *r, const char *name)
@@ -100,7 +108,7 @@ static void take_spec(struct registry *r, const char *name, struct vm_spec *spec
 	int res = registry_add_spec(r, spec);
 
 	if (res < 0)
-		bad_set(r, name, res == -ENOSPC ? "too many VMs" : strerror(-res));
+		failed(r, name, res, res == -ENOSPC ? "too many VMs" : strerror(-res));
 }
 
 static void file_changed(struct registry *r, int dirfd, const char *name)
@@ -112,7 +120,7 @@ static void file_changed(struct registry *r, int dirfd, const char *name)
 	if (res == -ENOENT)
 		file_gone(r, name);
 	else if (res < 0)
-		bad_set(r, name, e.msg[0] ? e.msg : strerror(-res));
+		failed(r, name, res, e.msg[0] ? e.msg : strerror(-res));
 	else
 		take_spec(r, name, TAKE_PTR(spec));
 }
@@ -138,6 +146,7 @@ static bool is_there(int dirfd, const char *instance)
 	return faccessat(dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+/* @dirfd < 0: there is no such folder. */
 static void drop_missing(struct registry *r, int dirfd)
 {
 	for (size_t i = r->n_entries; i-- > 0;) {
@@ -165,6 +174,12 @@ void registry_specs_scan(struct registry *r)
 	_cleanup_(close_dir) DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 	const struct dirent *ent;
 
+	if (!dir && fd != -ENOENT && fd != -ENOTDIR) {
+		/* Out of descriptors or memory: that says nothing about the VMs. */
+		closep(&fd);
+		r->next_folder_ns = clock_mono_ns() + RETRY_NS;
+		return;
+	}
 	drop_missing(r, fd);
 	drop_bad(r, fd);
 	while (dir && (ent = readdir(dir))) {
@@ -236,7 +251,7 @@ static bool on_events(struct registry *r, int dirfd, const char *p, const char *
 		}
 		if (ev.mask & IN_Q_OVERFLOW)
 			registry_specs_scan(r);
-		else if (!(ev.mask & IN_IGNORED))
+		else if (!(ev.mask & IN_IGNORED) && dirfd >= 0)
 			on_event(r, dirfd, (const struct inotify_event *)(const void *)p);
 		p += sizeof(ev) + ev.len;
 	}
@@ -249,6 +264,8 @@ void registry_specs_dispatch(struct registry *r)
 	_Alignas(struct inotify_event) char events[EVENT_BYTES];
 	ssize_t n;
 
+	if (dirfd < 0) /* what the events tell will be seen by a scan */
+		r->next_folder_ns = clock_mono_ns() + RETRY_NS;
 	do
 		n = read(r->inotify_fd, events, sizeof(events));
 	while (n > 0 && on_events(r, dirfd, events, events + n));

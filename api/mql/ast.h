@@ -6,6 +6,7 @@
  * parsing and folding nobody changes them.
  *
  * Depth    No tree is higher than AST_HEIGHT_MAX, so every walk may recurse.
+ * Sharing  Parts that come of one WITH template may be the same nodes; see with.h.
  * Parens   "(x)" is x with @parens set: enough to keep operators from reaching inside.
  *          "(a, b)" and "()" are calls of union().
  */
@@ -17,6 +18,7 @@
 #include "userspace/base/str.h"
 
 #define AST_HEIGHT_MAX 400u
+#define AST_SIZE_MAX   20000u
 
 enum ast_kind {
 	AST_NUMBER,
@@ -90,6 +92,7 @@ struct ast {
 	bool parens;
 	uint32_t pos;    /* byte in the query */
 	uint32_t height; /* of this tree; kept right for the roots that the parser returns */
+	uint32_t size;   /* nodes of this tree, shared ones counted each time */
 	union {
 		struct {
 			double value;

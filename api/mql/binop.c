@@ -122,16 +122,12 @@ static int match_key(struct eval *ev, const struct ast_binop *b, struct mname mn
 
 	if (!b->keep_metric_names)
 		mn.name = STR_NULL;
-	struct str name = mn.name;
-
 	if (b->match == AST_MATCH_ON)
 		r = mname_keep(ev->arena, &mn, &b->labels);
 	else
 		r = mname_drop(ev->arena, &mn, &b->labels);
 	if (r < 0)
 		return eval_no_memory(ev);
-	if (b->keep_metric_names)
-		mn.name = name;
 	buf_clear(key);
 	mname_key(&mn, key);
 	return key->err < 0 ? err_set(ev->e, key->err, "out of memory") : 0;

@@ -48,18 +48,6 @@ static int label_set(struct fn_args *a, struct series_set *ret)
 	return 0;
 }
 
-/* alias(q, "name") */
-static int alias_fn(struct fn_args *a, struct series_set *ret)
-{
-	struct str name;
-	int r = args_string(a, 1, &name);
-
-	*ret = a->v[0];
-	for (size_t k = 0; r == 0 && k < ret->n; k++)
-		ret->v[k].mn.name = name;
-	return r;
-}
-
 static int string_list(struct fn_args *a, struct ast_names *ret)
 {
 	struct str *v = ARENA_ARRAY(a->ev->arena, struct str, a->n);
@@ -422,7 +410,6 @@ static int label_value(struct fn_args *a, struct series_set *ret)
 static const struct fn rows[] = {
 	/* clang-format off */
 	LABELS(label_set, 1, "Sets labels: pairs of name and value."),
-	FN_TRANSFORM_ROW(alias, alias_fn, 2, 2, 0, FN_KEEP_NAME, "Sets the metric name."),
 	LABELS(label_del, 1, "Removes the labels."),
 	LABELS(label_keep, 1, "Removes all other labels."),
 	LABELS(label_copy, 1, "Copies labels: pairs of source and destination."),

@@ -140,11 +140,6 @@ static int range_quantile(struct fn_args *a, struct series_set *ret)
 	return r < 0 ? r : quantile_of_all(a, 1, phi[0], ret);
 }
 
-static int range_median(struct fn_args *a, struct series_set *ret)
-{
-	return quantile_of_all(a, 0, 0.5, ret);
-}
-
 static int range_stdvar(struct fn_args *a, struct series_set *ret)
 {
 	return from_all(a, 0, NAN, a->g->n == 1 ? 0 : (double)NAN, of_stdvar, ret);
@@ -174,8 +169,6 @@ static const struct fn rows[] = {
 			 "Last value of the range."),
 	FN_TRANSFORM_ROW(range_quantile, range_quantile, 2, 2, 1, FN_KEEP_NAME,
 			 "The phi-quantile of the range."),
-	FN_TRANSFORM_ROW(range_median, range_median, 1, 1, 0, FN_KEEP_NAME,
-			 "Median of the range."),
 	FN_TRANSFORM_ROW(range_stdvar, range_stdvar, 1, 1, 0, FN_KEEP_NAME,
 			 "Variance of the range."),
 	FN_TRANSFORM_ROW(range_stddev, range_stddev, 1, 1, 0, FN_KEEP_NAME,

@@ -130,9 +130,10 @@ static int smooth_exponential(struct fn_args *a, struct series_set *ret)
 	*ret = a->v[0];
 	for (size_t k = 0; r == 0 && k < ret->n; k++) {
 		double *v = ret->v[k].values, avg;
-		uint32_t i = 0;
+		uint32_t i = walk_first(v, a->g->n);
 
-		while (i < a->g->n && !isfinite(v[i]))
+		/* A gap behind infinities is where it starts: nothing comes after it. */
+		while (i < a->g->n && isinf(v[i]))
 			i++;
 		avg = i < a->g->n ? v[i] : 0;
 		for (i++; i < a->g->n; i++) {

@@ -72,7 +72,7 @@ static size_t escape_len(struct str s)
 		return 6;
 	if ((unsigned char)s.p[1] >= 0x80)
 		return utf8_len(str_skip(s, 1)) ? 1 + utf8_len(str_skip(s, 1)) : 0;
-	return isprint((unsigned char)s.p[1]) && s.p[1] != ' ' ? 2 : 0;
+	return isprint((unsigned char)s.p[1]) ? 2 : 0;
 }
 
 static size_t ident_len(struct str s, bool in_window)

@@ -32,7 +32,7 @@ struct tok {
 };
 
 struct toks {
-	const struct tok *v; /* the last one is TOK_END */
+	struct tok *v; /* the last one is TOK_END */
 	size_t n;
 };
 

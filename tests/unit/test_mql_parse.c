@@ -141,7 +141,7 @@ static void test_refusals(void **state)
 		{ "a +",                 3,  "expected an expression, found the end" },
 		{ "a b",                 2,  "expected an operator or the end, found b" },
 		{ "foo{",                4,  "expected a name" },
-		{ "foo{a}",              4,  "expected = behind the label a" },
+		{ "foo{a}",              4,  "WITH template a is not defined" },
 		{ "foo{a=}",             6,  "expected a string" },
 		{ "foo{a==\"b\"}",       5,  "expected =, !=, =~ or !~, found ==" },
 		{ "foo{a=\"b\" c}",      10, "expected \",\", \"or\" or \"}\"" },
@@ -156,7 +156,7 @@ static void test_refusals(void **state)
 		{ "foo[5m",              6,  "expected \"]\"" },
 		{ "foo[1M]",             4,  "expected a duration such as 5m, found 1M" },
 		{ "foo[-5m]",            4,  "expected a duration" },
-		{ "foo[w]",              4,  "found the name w" },
+		{ "foo[w]",              4,  "WITH template w is not defined" },
 		{ "foo offset",          10, "expected a duration" },
 		{ "foo @ 1 @ 2",         8,  "a single @" },
 		{ "rte(foo)",            0,  "unknown function rte; did you mean rate?" },
@@ -171,7 +171,14 @@ static void test_refusals(void **state)
 		{ "sum(a) limit x",      13, "expected a whole number" },
 		{ "a + bool b",          4,  "bool cannot be applied to +" },
 		{ "a and on(x) group_left() b", 12, "group_left cannot be applied to and" },
-		{ "WITH (a = b) a",      0,  "WITH templates are not supported yet" },
+		{ "WITH (a = 1, a = 2)", 13, "WITH template a is there twice" },
+		{ "WITH (f(x, x) = 1)",  11, "WITH template f has two parameters of one name" },
+		{ "WITH (f(x) = x) f()", 16, "WITH template f takes 1 arguments, found 0" },
+		{ "WITH (f(x) = f(x)) 1", 13, "unknown function f" },
+		{ "WITH (f(x) = rate(x[) ", 20, "expected a duration" },
+		{ "a[w]",                2,  "WITH template w is not defined" },
+		{ "a{l=v}",              4,  "WITH template v is not defined" },
+		{ "WITH (w = \"a\") m[w]", 17, "WITH template w is not a duration" },
 		{ "topk(a)",             0,  "topk() takes 2 arguments, found 1" },
 		/* clang-format on */
 	};
@@ -229,11 +236,62 @@ static void test_bombs(void **state)
 	bomb("((-2)^", "2", ")", 4000, -EINVAL);
 }
 
+/* WITH templates double what they get, again and again. */
+static void with_bomb(const char *text, const char *want)
+{
+	_cleanup_(buf_done) struct buf out = BUF_INIT;
+	struct err e = ERR_INIT;
+
+	unit_note("%.60s", text);
+	assert_int_equal(-EINVAL, format(str_from(text), &out, &e));
+	if (!strstr(e.msg, want))
+		fail_msg("expected \"%s\", got \"%s\"", want, e.msg);
+}
+
+/* "WITH (" @first, then @n times @next with the numbers i and i - 1, then ") " and @last. */
+static void chain_bomb(const char *first, const char *next, int n, const char *last,
+                       const char *want)
+{
+	_cleanup_(buf_done) struct buf text = BUF_INIT;
+
+	buf_puts(&text, "WITH (");
+	buf_puts(&text, first);
+	for (int i = 1; i <= n; i++) {
+		for (const char *c = next; *c; c++) {
+			if (*c == '#' || *c == '<')
+				buf_printf(&text, "%d", *c == '#' ? i : i - 1);
+			else
+				buf_putc(&text, *c);
+		}
+	}
+	buf_printf(&text, ") %s", last);
+	with_bomb(buf_cstr(&text), want);
+}
+
+static void test_with_bombs(void **state)
+{
+	(void)state;
+	with_bomb("WITH (f(x) = x + x) "
+	          "f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(1"
+	          "))))))))))))))))))))))))))))))",
+	          "grows to more than");
+	chain_bomb("a0 = m", ", a# = a< + a<", 40, "a40", "grows to more than");
+	chain_bomb("a0 = m", ", a# = (a<, a<, a<, a<)", 40, "a40", "grows to more than");
+	chain_bomb("a0(x) = x", ", a#(x) = a<(x) + a<(x)", 40, "1", "need more than");
+	chain_bomb("k(x, y) = x, a0(x) = x", ", a#(x) = k(1, a<(x) + a<(x))", 40, "a40(1)",
+	           "need more than");
+	chain_bomb("k(x, y) = x, a0(x) = x", ", a#(x) = a<(a<(x))", 40, "1", "need more than");
+	chain_bomb("a0(x) = x", ", a#(x) = abs(a<(x))", 300, "1", "need more than");
+	chain_bomb("a0 = m", ", a# = abs(a<)", 450, "a450", "nested deeper");
+}
+
 /* The n-th allocation fails, for n = 1, 2, ... until parsing succeeds. */
 static void test_out_of_memory(void **state)
 {
-	static const char text[] = "sum(rate(foo{a=~\"b.*\" or c=\"d\"}[5m])) by (x, y, z, u, v) / "
-				   "on(x) group_left(y) (1, \"a\\n\" + \"b\", bar[1h:5m] @ end())";
+	static const char text[] =
+		"sum(rate(foo{a=~\"b.*\" or c=\"d\"}[5m])) by (x, y, z, u, v) / "
+		"on(x) group_left(y) (1, \"a\\n\" + \"b\", bar[1h:5m] @ end()) + "
+		"WITH (w = 5m, l = {a=\"b\"}, f(x, y) = x{l}[w] + ru(y, 2)) f(m, 1)";
 	unsigned long n = 0;
 	int r;
 
@@ -253,9 +311,8 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_forms),
-		cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_bombs),
+		cmocka_unit_test(test_forms),         cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_bombs),         cmocka_unit_test(test_with_bombs),
 		cmocka_unit_test(test_out_of_memory),
 	};
 

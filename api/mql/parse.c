@@ -188,19 +188,21 @@ static int parse_template_call(struct parser *p, const struct with_def *d, const
 static int parse_call(struct parser *p, struct ast **ret)
 {
 	const struct tok *at = p->t;
+	const struct with_def *template = NULL;
 	struct str name;
 	bool grouped = false;
 	int r = parser_node(p, AST_CALL, at, ret);
 
 	if (r == 0)
 		r = parser_name(p, &name);
+	if (r == 0 && parser_at(p, "("))
+		r = with_find_callable(p, name, &template);
 	if (r < 0)
 		return r;
 	struct ast_call *c = &(*ret)->call;
-	const struct with_def *d = parser_at(p, "(") ? with_find(p, name, true) : NULL;
 
-	if (d)
-		return parse_template_call(p, d, at, ret);
+	if (template)
+		return parse_template_call(p, template, at, ret);
 	c->fn = fn_find(name);
 	if (!c->fn)
 		return unknown_function(p, at, name);

@@ -94,7 +94,7 @@ static int parse_matcher(struct parser *p, struct match_list *list)
 	if (r < 0)
 		return r;
 	if (at_matcher_end(p)) {
-		if (first->kind != TOK_STRING || with_find(p, m.name, false))
+		if (first->kind != TOK_STRING || with_find(p, m.name))
 			return add_filters(p, first, m.name, list);
 		m.value = m.name;
 		m.name = STR(LABEL_NAME);
@@ -273,7 +273,7 @@ static int expand_selector(struct parser *p, struct ast **a)
 {
 	struct ast *own = *a, *value, *selector;
 	struct str name = ast_selector_name(own);
-	const struct with_def *d = name.len > 0 ? with_find(p, name, false) : NULL;
+	const struct with_def *d = name.len > 0 ? with_find(p, name) : NULL;
 	struct tok at = { .pos = own->pos };
 
 	if (!d || !with_is_value(d))

@@ -147,7 +147,7 @@ static int add_name(struct parser *p, struct ast_names *names)
 
 	if (r < 0)
 		return r;
-	d = at->kind == TOK_IDENT ? with_find(p, name, false) : NULL;
+	d = at->kind == TOK_IDENT ? with_find(p, name) : NULL;
 	if (!d || !with_is_value(d))
 		return names_add(p, names, name);
 	r = with_names(p, d, at, &more);

@@ -152,35 +152,45 @@ int with_parse(struct parser *p, struct ast **ret)
 }
 
 /* The tokens' positions mean nothing in the query: they get that of the use. */
-static const struct with_def *builtin(struct parser *p, const char *name, const char *text)
+static int builtin(struct parser *p, const char *name, const char *text,
+                   const struct with_def **ret)
 {
 	struct with_def *d = ARENA_NEW(p->arena, struct with_def);
 	struct parser own = { .arena = p->arena, .e = p->e };
 	struct toks toks;
+	int r = d ? lex_all(str_from(text), p->arena, &toks, p->e) : parser_no_memory(p);
 
-	if (!d || lex_all(str_from(text), p->arena, &toks, p->e) < 0)
-		return NULL;
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < toks.n; i++)
 		toks.v[i].pos = p->t->pos;
 	own.t = toks.v + 1;
 	d->name = str_from(name);
-	if (parse_params(&own, d) < 0)
-		return NULL;
+	r = parse_params(&own, d);
+	if (r < 0)
+		return r;
 	d->body = own.t + 1;
-	return d;
+	*ret = d;
+	return 0;
 }
 
-const struct with_def *with_find(struct parser *p, struct str name, bool call)
+const struct with_def *with_find(const struct parser *p, struct str name)
 {
 	for (const struct with_def *d = p->scope; d; d = d->outer) {
 		if (str_eq(d->name, name))
 			return d;
 	}
-	for (size_t i = 0; call && i < ARRAY_SIZE(builtins); i++) {
-		if (str_eqc(name, builtins[i].name))
-			return builtin(p, builtins[i].name, builtins[i].text);
-	}
 	return NULL;
+}
+
+int with_find_callable(struct parser *p, struct str name, const struct with_def **ret)
+{
+	*ret = with_find(p, name);
+	for (size_t i = 0; !*ret && i < ARRAY_SIZE(builtins); i++) {
+		if (str_eqc(name, builtins[i].name))
+			return builtin(p, builtins[i].name, builtins[i].text, ret);
+	}
+	return 0;
 }
 
 bool with_is_value(const struct with_def *d)
@@ -238,7 +248,7 @@ int with_call(struct parser *p, const struct with_def *d, const struct tok *at, 
 /* The value of a name that must be a template; NULL in *@ret: an unknown argument. */
 static int value_of(struct parser *p, const struct tok *at, struct str name, struct ast **ret)
 {
-	const struct with_def *d = with_find(p, name, false);
+	const struct with_def *d = with_find(p, name);
 
 	if (!d || !with_is_value(d))
 		return fail(p, at, name, "is not defined");

@@ -19,8 +19,11 @@
 /* "WITH (..) expr" at the next token. */
 int with_parse(struct parser *p, struct ast **ret);
 
-/* The template that @name means here, or NULL. Built-in ones only if @call. */
-const struct with_def *with_find(struct parser *p, struct str name, bool call);
+/* The user's template that @name means here, or NULL. */
+const struct with_def *with_find(const struct parser *p, struct str name);
+
+/* What name(..) calls, built-in templates included; *@ret is NULL if that is no template. */
+int with_find_callable(struct parser *p, struct str name, const struct with_def **ret);
 
 /* May it be used without parentheses? Otherwise the name is that of a metric. */
 bool with_is_value(const struct with_def *d);

@@ -156,9 +156,9 @@ fuzz: ## Fuzz every parser of foreign bytes, TIME=60 seconds each
 	+$(Q)$(FUZZ_MAKE) fuzzers
 	$(Q)scripts/fuzz $(FUZZ_O) $(TIME) $(FUZZERS)
 
-check-fuzz: ## Fuzz smoke: every corpus, then a few seconds each
+check-fuzz: ## Fuzz smoke: every corpus, then a fixed number of mutations of a fixed seed
 	+$(Q)$(FUZZ_MAKE) fuzzers
-	$(Q)scripts/fuzz $(FUZZ_O) 5 $(FUZZERS)
+	$(Q)scripts/fuzz $(FUZZ_O) smoke $(FUZZERS)
 
 check-fresh: ## Both README commands on a fresh minimal Debian 12 (root, debootstrap; long)
 	$(Q)scripts/fresh make demo SECONDS=60

@@ -236,11 +236,17 @@ static bool is_unary_minus(const struct ast_binop *b)
 	       b->match == AST_MATCH_ALL;
 }
 
+static bool may_be_bare_name(const struct ast *a)
+{
+	return a->kind == AST_SELECTOR || a->kind == AST_ROLLUP;
+}
+
 static void print_binop(const struct ast_binop *b, struct buf *out)
 {
 	const struct ast *r = b->right;
 	bool own_keep = r->kind == AST_CALL && (r->call.keep_metric_names || b->keep_metric_names);
-	bool strings = b->left->kind == AST_STRING && r->kind == AST_STRING;
+	bool strings =
+		b->left->kind == AST_STRING && (r->kind == AST_STRING || may_be_bare_name(r));
 
 	if (b->keep_metric_names)
 		buf_putc(out, '(');
@@ -252,7 +258,7 @@ static void print_binop(const struct ast_binop *b, struct buf *out)
 	print_modifiers(b, out);
 	if (!is_unary_minus(b))
 		buf_putc(out, ' ');
-	/* ("a") + ("b") is an operator, "a" + "b" is one string. */
+	/* "a" + ("b") is an operator; "a" + "b" is one string, and b in "a" + b a template. */
 	print_parens(r, needs_parens(r) || own_keep || strings, out);
 	if (b->keep_metric_names)
 		buf_puts(out, ") keep_metric_names");

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/listen.h"
+#include "api/http/listen.h"
 #include "api/region.h"
 #include "userspace/base/file.h"
 #include "userspace/base/log.h"

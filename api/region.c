@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "api/listen.h"
+#include "api/http/listen.h"
 #include "api/route.h"
 #include "api/selfmetrics.h"
 #include "userspace/base/alloc.h"

@@ -18,7 +18,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#include "api/http.h"
+#include "api/http/http.h"
 #include "api/region_conf.h"
 #include "store/store.h"
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/listen.h"
+#include "api/http/listen.h"
 #include "store/store.h"
 #include "userspace/base/alloc.h"
 #include "userspace/base/log.h"

@@ -6,7 +6,7 @@
  * {"status":"error","errorType":"bad_data","error":"a sentence"}
  */
 
-#include "api/http.h"
+#include "api/http/http.h"
 
 enum reply_error {
 	REPLY_BAD_DATA,    /* 400 */

@@ -4,7 +4,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-#include "api/handlers.h"
+#include "api/handlers/handlers.h"
 #include "api/region.h"
 #include "api/reply.h"
 #include "userspace/base/clock.h"

@@ -5,7 +5,7 @@
  * From a path to its handler, and the account of what each route answered. The table is route.def.
  */
 
-#include "api/http.h"
+#include "api/http/http.h"
 #include "userspace/base/buf.h"
 
 struct region;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "api/gunzip.h"
+#include "api/http/gunzip.h"
 
 #include <errno.h>
 #include <limits.h>

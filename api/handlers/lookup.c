@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "api/lookup.h"
+#include "api/handlers/lookup.h"
 
 #include <errno.h>
 
-#include "api/filters.h"
+#include "api/handlers/filters.h"
 #include "userspace/base/clock.h"
 #include "userspace/base/util.h"
 

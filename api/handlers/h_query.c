@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "api/filters.h"
-#include "api/handlers.h"
+#include "api/handlers/filters.h"
+#include "api/handlers/handlers.h"
 #include "api/json_out.h"
 #include "api/region.h"
 #include "api/reply.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "api/listen.h"
+#include "api/http/listen.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -16,7 +16,7 @@
  * Rejected: a thread for each connection (slow clients would cost threads), and the library's own
  * argument parser (it is not strict about escapes, and cannot be fuzzed by itself).
  */
-#include "api/http.h"
+#include "api/http/http.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

@@ -8,9 +8,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "api/gunzip.h"
-#include "api/handlers.h"
-#include "api/intake.h"
+#include "api/handlers/handlers.h"
+#include "api/handlers/intake.h"
+#include "api/http/gunzip.h"
 #include "api/reply.h"
 #include "userspace/base/alloc.h"
 #include "userspace/base/clock.h"

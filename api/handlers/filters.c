@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "api/filters.h"
+#include "api/handlers/filters.h"
 
 #include <errno.h>
 #include <string.h>

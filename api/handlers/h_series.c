@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* /api/v1/series: the label sets that match. */
-#include "api/handlers.h"
+#include "api/handlers/handlers.h"
+#include "api/handlers/lookup.h"
 #include "api/json_out.h"
-#include "api/lookup.h"
 
 struct series_answer {
 	struct lookup lookup;

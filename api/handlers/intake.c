@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "api/intake.h"
+#include "api/handlers/intake.h"
 
 #include <errno.h>
 

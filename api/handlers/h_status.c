@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What clients ask about the server itself. */
-#include "api/handlers.h"
+#include "api/handlers/handlers.h"
 #include "api/region.h"
 #include "api/reply.h"
 #include "userspace/base/metrics.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* /api/v1/labels and /api/v1/label/NAME/values. */
-#include "api/handlers.h"
+#include "api/handlers/handlers.h"
+#include "api/handlers/lookup.h"
 #include "api/json_out.h"
-#include "api/lookup.h"
 #include "api/params.h"
 
 static int put_text(void *ctx, struct str text)

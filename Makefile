@@ -122,7 +122,7 @@ check: ## Everything: installs what it needs, builds, runs all tests
 	$(Q)scripts/check
 
 check-unit: $(UNIT) ## Unit tests of this variant
-	$(Q)scripts/run-tests unit $(UNIT)
+	$(Q)JOBS=$(shell nproc) scripts/run-tests unit $(UNIT)
 
 check-san: ## Unit tests under ASan+UBSan and under TSan
 	$(Q)$(MAKE) --no-print-directory SAN=address,undefined check-unit

@@ -25,8 +25,10 @@
 #define B (FAKE_PID + 2)
 #define C (FAKE_PID + 3)
 
-/* As collect() in host.c: ends are told within a second, and this machine may be busy besides. */
-#define PATIENCE_MS 5000
+/* The registry's seconds are short here: its waits are many. */
+#define SECOND_MS 50
+
+#define PATIENCE_MS 10000 /* this machine may be busy */
 
 struct rig {
 	struct fakeproc p;
@@ -86,7 +88,7 @@ enum world {
 static void rig_make(struct rig *g, enum world world, const char *conf)
 {
 	struct registry_listener listener = { on_added, on_gone, g };
-	struct registry_world w = { .ctx = g };
+	struct registry_world w = { .ctx = g, .second_ns = SECOND_MS * 1000000ull };
 	struct err e = ERR_INIT;
 
 	memset(g, 0, sizeof(*g));
@@ -248,7 +250,7 @@ static void test_life_of_a_file(void **state)
 
 	/* The same once more, in other words, is nothing new. */
 	put_spec(&g, "i-1", "web", "\"taps\":[{\"ifname\":\"t0\"}],\"pid\":5000001");
-	assert_quiet(&g, 200);
+	assert_quiet(&g, SECOND_MS);
 	put_spec(&g, "i-1", "shop", "\"pid\": 5000001, \"region\": \"lhr\"");
 	assert_events(&g, "-i-1 +i-1 ");
 	assert_string_equal("shop", g.last.app);
@@ -259,7 +261,7 @@ static void test_life_of_a_file(void **state)
 	remove_at(&g, "i-1.json");
 	assert_events(&g, "-i-1 ");
 	assert_int_equal(0, registry_n_running(g.r));
-	assert_quiet(&g, 200); /* discovery is off: nobody finds it */
+	assert_quiet(&g, SECOND_MS); /* discovery is off: nobody finds it */
 }
 
 static void test_files_that_were_there_before(void **state)
@@ -298,7 +300,7 @@ static void test_ways_to_write(void **state)
 	assert_non_null(f);
 	(void)fwrite(text, 1, 20, f);
 	(void)fflush(f);
-	assert_quiet(&g, 100);
+	assert_quiet(&g, SECOND_MS);
 	assert_bad_files(&g, "");
 	(void)fwrite(text + 20, 1, sizeof(text) - 21, f);
 	(void)fclose(f);
@@ -314,10 +316,10 @@ static void test_ways_to_write(void **state)
 	assert_int_equal(0, unlink(path));
 	assert_events(&g, "-i-1 ");
 	assert_int_equal(0, mkdir(path, 0755));
-	assert_quiet(&g, 100);
+	assert_quiet(&g, SECOND_MS);
 	assert_bad_files(&g, "periscope_host_spec_bad{file=\"i-1.json\"} 1\n");
 	assert_int_equal(0, rmdir(path));
-	assert_quiet(&g, 100);
+	assert_quiet(&g, SECOND_MS);
 	assert_bad_files(&g, "");
 }
 
@@ -334,21 +336,21 @@ static void test_bad_files(void **state)
 	assert_events(&g, "+i-1 ");
 	put_at(&g, "i-1.json", "{\"org\": \"acme\"}"); /* what was good stays in force */
 	put_at(&g, "i-2.json", "{\"org\": 1}");
-	assert_quiet(&g, 150);
+	assert_quiet(&g, SECOND_MS);
 	assert_bad_files(&g, "periscope_host_spec_bad{file=\"i-1.json\"} 1\n"
 	                     "periscope_host_spec_bad{file=\"i-2.json\"} 1\n");
 	assert_int_equal(1, registry_n_running(g.r));
 	put_spec_pid(&g, "i-3", B); /* others are not concerned */
 	assert_events(&g, "+i-3 ");
 	put_spec_pid(&g, "i-1", A); /* mended, and as before */
-	assert_quiet(&g, 150);
+	assert_quiet(&g, SECOND_MS);
 	assert_bad_files(&g, "periscope_host_spec_bad{file=\"i-2.json\"} 1\n");
 	remove_at(&g, "i-2.json");
-	assert_quiet(&g, 150);
+	assert_quiet(&g, SECOND_MS);
 	assert_bad_files(&g, "");
 	put_at(&g, "i-1.json", "{");
 	put_at(&g, "q\"\\\n.json", "{");
-	assert_quiet(&g, 150);
+	assert_quiet(&g, SECOND_MS);
 	assert_bad_files(&g, "periscope_host_spec_bad{file=\"i-1.json\"} 1\n"
 	                     "periscope_host_spec_bad{file=\"q\\\"\\\\\xef\xbf\xbd.json\"} 1\n");
 	remove_at(&g, "i-1.json"); /* a bad file that goes takes its VM along */
@@ -379,7 +381,7 @@ static void test_folder_comes_and_goes(void **state)
 	remove_at(&g, "i-1.json");
 	assert_int_equal(0, rmdir(g.vms));
 	assert_events(&g, "-i-1 ");
-	assert_quiet(&g, 100);
+	assert_quiet(&g, SECOND_MS);
 	put_spec_pid(&g, "i-1", A);
 	assert_events(&g, "+i-1 ");
 	/* Replaced by another. */
@@ -403,7 +405,7 @@ static void test_folder_that_cannot_be(void **state)
 	running_firecracker(&g, A, "a");
 	assert_int_equal(0, file_replace(g.vms, "x", 1, 0644));
 	registry_start(g.r);
-	assert_quiet(&g, 100);
+	assert_quiet(&g, SECOND_MS);
 	assert_int_equal(0, unlink(g.vms));
 	assert_int_equal(0, mkdir(g.vms, 0755));
 	put_spec_pid(&g, "i-1", A);
@@ -445,7 +447,7 @@ static void test_waiting_for_a_process(void **state)
 	rig_make(&g, FAKE, NO_DISCOVERY);
 	registry_start(g.r);
 	put_spec_pid(&g, "i-1", A);
-	assert_quiet(&g, 100);
+	assert_quiet(&g, SECOND_MS);
 	firecracker(&g, A, "a"); /* without vCPUs yet: the file says that it is a VM */
 	assert_events(&g, "+i-1 ");
 	assert_int_equal(0, g.last.n_vcpus);
@@ -457,7 +459,7 @@ static void test_waiting_for_a_process(void **state)
 	/* The number is given to another: a pid means one process. */
 	running_firecracker(&g, A, "another");
 	fakeproc_stat(&g.p, A, "firecracker", 'S', 2000);
-	assert_quiet(&g, 1300);
+	assert_quiet(&g, 2 * SECOND_MS);
 	/* Unless the file says something new about it. */
 	put_spec(&g, "i-1", "web", "\"pid_file\": \"/nonexistent\"");
 	assert_quiet(&g, 50);
@@ -479,7 +481,7 @@ static void test_number_given_again(void **state)
 	assert_events(&g, "+i-1 ");
 	fakeproc_stat(&g.p, A, "firecracker", 'S', 2000);
 	assert_events(&g, "-i-1 ");
-	assert_quiet(&g, 1200);
+	assert_quiet(&g, 2 * SECOND_MS);
 }
 
 static void test_pid_file_and_cgroup(void **state)
@@ -497,9 +499,9 @@ static void test_pid_file_and_cgroup(void **state)
 	(void)snprintf(process, sizeof(process), "\"pid_file\": \"%s\"", path);
 	assert_int_equal(0, mkfifo(path, 0600));
 	put_spec(&g, "i-1", "web", process);
-	assert_quiet(&g, 100);
+	assert_quiet(&g, SECOND_MS);
 	assert_int_equal(0, file_replace(path, "-1\n", 3, 0644));
-	assert_quiet(&g, 1100);
+	assert_quiet(&g, 2 * SECOND_MS);
 	assert_int_equal(0, file_replace(path, " 5000001\nmore\n", 14, 0644));
 	assert_events(&g, "+i-1 ");
 	fakeproc_end(&g.p, A);
@@ -553,7 +555,7 @@ static void test_real_processes(void **state)
 	assert_int_equal(a, g.last.pid);
 	assert_int_equal(VMM_OTHER, g.last.vmm);
 	assert_true(ms_until_gone(&g, a, "-i-1 ") < 1000);
-	assert_quiet(&g, 1200); /* not bound again while it is a zombie */
+	assert_quiet(&g, 2 * SECOND_MS); /* not bound again while it is a zombie */
 	assert_int_equal(a, waitpid(a, NULL, 0));
 
 	(void)snprintf(path, sizeof(path), "%s/pid", g.p.files);
@@ -587,7 +589,7 @@ static void test_two_files_of_one_process(void **state)
 	put_spec_pid(&g, "i-1", A);
 	assert_events(&g, "-a +i-1 ");
 	put_spec_pid(&g, "i-2", A);
-	assert_quiet(&g, 1200);
+	assert_quiet(&g, 2 * SECOND_MS);
 	remove_at(&g, "i-1.json");
 	assert_events(&g, "-i-1 +i-2 "); /* and not found in between */
 	remove_at(&g, "i-2.json");
@@ -605,7 +607,7 @@ static void test_found_by_scan(void **state)
 	fakeproc_process(&g.p, C, "bash", "bash");
 	firecracker(&g, A, "a");
 	registry_start(g.r);
-	assert_quiet(&g, 200); /* a monitor without a vCPU is no VM yet */
+	assert_quiet(&g, SECOND_MS); /* a monitor without a vCPU is no VM yet */
 	fakeproc_thread(&g.p, A, A + 1000, "fc_vcpu 0");
 	assert_events(&g, "+a ");
 	assert_string_equal("default", g.last.org);
@@ -633,7 +635,7 @@ static void test_found_by_events(void **state)
 	rig_make(&g, FAKE_HEARD, "");
 	registry_start(g.r);
 	running_firecracker(&g, A, "a");
-	assert_quiet(&g, 1200); /* nobody told, and nobody scans so soon */
+	assert_quiet(&g, 2 * SECOND_MS); /* nobody told, and nobody scans so soon */
 	registry_executed(g.r, C, "bash");
 	registry_executed(g.r, B, "firecracker"); /* it is gone already */
 	registry_executed(g.r, A, "firecracker");

@@ -40,13 +40,13 @@
 #include "userspace/host/registry_int.h"
 
 #define SECOND_NS      1000000000ull
-#define SOON_NS        (SECOND_NS / 10)
+#define SOON_PARTS     10u /* of a second */
 #define LOOKS_SOON     30u /* then once a second */
-#define LOOKS_SECONDS  90u /* then at SELDOM */
-#define SELDOM_NS      (15 * SECOND_NS)
-#define REFRESH_NS     (300 * SECOND_NS)
-#define SCAN_ALONE_NS  SECOND_NS        /* nobody tells us of new processes */
-#define SCAN_BESIDE_NS (60 * SECOND_NS) /* somebody does; this is for what he missed */
+#define LOOKS_SECONDS  90u /* then seldom */
+#define SELDOM_S       15u
+#define REFRESH_S      300u
+#define SCAN_ALONE_S   1u  /* nobody tells us of new processes */
+#define SCAN_BESIDE_S  60u /* somebody does; this is for what he missed */
 #define PID_FILE_BYTES ((size_t)4096)
 #define EVENTS_MAX     64
 
@@ -68,6 +68,11 @@ METRIC_REGISTER(begun);
 METRIC_REGISTER(ended);
 METRIC_REGISTER(running);
 METRIC_REGISTER(waiting);
+
+uint64_t registry_in_seconds(const struct registry *r, unsigned n)
+{
+	return clock_mono_ns() + n * r->world.second_ns;
+}
 
 /* ---- finding entries ------------------------------------------------------------------------ */
 
@@ -351,19 +356,22 @@ static void process_gone(struct registry *r, struct entry *e)
 		registry_remove(r, e);
 		return;
 	}
-	e->next_ns = clock_mono_ns() + SECOND_NS;
+	e->next_ns = registry_in_seconds(r, 1);
 	count_states(r);
 }
 
-static uint64_t next_look_ns(const struct entry *e, const struct vm *vm)
+static uint64_t next_look_ns(const struct registry *r, const struct entry *e, const struct vm *vm)
 {
+	const uint64_t second_ns = r->world.second_ns;
+
 	if (!discover_settled(vm) || !e->vm)
-		return e->n_looks < LOOKS_SOON      ? SOON_NS
-		       : e->n_looks < LOOKS_SECONDS ? SECOND_NS
-		                                    : SELDOM_NS;
+		return e->n_looks < LOOKS_SOON      ? second_ns / SOON_PARTS
+		       : e->n_looks < LOOKS_SECONDS ? second_ns
+		                                    : SELDOM_S * second_ns;
 	if (e->pidfd < 0)
-		return SECOND_NS;
-	return REFRESH_NS + e->key % 64 * (SECOND_NS / 4); /* not all at the same moment */
+		return second_ns;
+	/* Not all at the same moment. */
+	return REFRESH_S * second_ns + e->key % 64 * (second_ns / 4);
 }
 
 static bool is_changed(const struct entry *e, struct vm *described)
@@ -377,7 +385,7 @@ static void look(struct registry *r, struct entry *e)
 	struct vm *vm = &r->scratch;
 	int res;
 
-	e->next_ns = clock_mono_ns() + SECOND_NS;
+	e->next_ns = registry_in_seconds(r, 1);
 	if (e->pid == 0 && !try_bind(r, e))
 		return;
 	res = describe(r, e, vm);
@@ -392,7 +400,7 @@ static void look(struct registry *r, struct entry *e)
 	/* Without a vCPU a monitor is not yet a VM, unless a file says that it is one. */
 	if (e->vm ? is_changed(e, vm) : e->spec || vm->n_vcpus > 0)
 		announce(r, e, vm);
-	e->next_ns = clock_mono_ns() + next_look_ns(e, vm);
+	e->next_ns = clock_mono_ns() + next_look_ns(r, e, vm);
 	count_states(r);
 }
 
@@ -605,7 +613,7 @@ void registry_dispatch(struct registry *r)
 
 void registry_rescan(struct registry *r)
 {
-	r->next_scan_ns = clock_mono_ns() + (r->world.watch ? SCAN_BESIDE_NS : SCAN_ALONE_NS);
+	r->next_scan_ns = registry_in_seconds(r, r->world.watch ? SCAN_BESIDE_S : SCAN_ALONE_S);
 	registry_scan(r);
 }
 
@@ -779,6 +787,8 @@ int registry_new(struct registry **ret, const struct host_conf *conf,
 	r->world = *world;
 	if (!r->world.proc)
 		r->world.proc = "/proc";
+	if (r->world.second_ns == 0)
+		r->world.second_ns = SECOND_NS;
 	r->last_key = KEY_ENTRIES;
 	r->next_scan_ns = r->next_folder_ns = NO_TIME;
 	pthread_mutex_init(&r->bad_lock, NULL);

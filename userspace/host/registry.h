@@ -44,6 +44,7 @@ struct registry_world {
 	int (*watch)(void *ctx, pid_t pid);
 	void (*unwatch)(void *ctx, pid_t pid);
 	void *ctx;
+	uint64_t second_ns; /* how long "every second" waits; 0 = a second */
 };
 
 /* @conf is borrowed until registry_reload() gives another. -ENOMEM, -EMFILE … with @e. */

@@ -58,7 +58,8 @@ struct registry {
 	size_t n_bad, bad_cap;
 };
 
-/* ---- registry.c: entries */
+/* ---- registry.c: times of CLOCK_MONOTONIC, and entries */
+uint64_t registry_in_seconds(const struct registry *r, unsigned n);
 struct entry *registry_by_pid(const struct registry *r, pid_t pid);
 /* Both look at the process at once. @spec is taken over. */
 void registry_add_found(struct registry *r, pid_t pid);

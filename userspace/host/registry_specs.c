@@ -19,7 +19,6 @@
 
 #include "userspace/base/alloc.h"
 #include "userspace/base/cleanup.h"
-#include "userspace/base/clock.h"
 #include "userspace/base/file.h"
 #include "userspace/base/log.h"
 #include "userspace/host/host_conf.h"
@@ -28,7 +27,6 @@
 	(IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | \
 	 IN_MOVE_SELF | IN_ONLYDIR)
 #define BAD_MAX     1024
-#define RETRY_NS    1000000000ull
 #define EVENT_BYTES ((size_t)64 << 10)
 
 static struct entry *by_instance(const struct registry *r, struct str instance)
@@ -77,7 +75,7 @@ static void bad_set(struct registry *r, const char *name, const char *why)
 static void failed(struct registry *r, const char *name, int code, const char *why)
 {
 	if (code == -ENOMEM || code == -EMFILE || code == -ENFILE)
-		r->next_folder_ns = clock_mono_ns() + RETRY_NS;
+		r->next_folder_ns = registry_in_seconds(r, 1);
 	bad_set(r, name, why);
 }
 
@@ -177,7 +175,7 @@ void registry_specs_scan(struct registry *r)
 	if (!dir && fd != -ENOENT && fd != -ENOTDIR) {
 		/* Out of descriptors or memory: that says nothing about the VMs. */
 		closep(&fd);
-		r->next_folder_ns = clock_mono_ns() + RETRY_NS;
+		r->next_folder_ns = registry_in_seconds(r, 1);
 		return;
 	}
 	drop_missing(r, fd);
@@ -198,7 +196,7 @@ void registry_specs_retry(struct registry *r)
 	if (r->watch < 0) {
 		log_warn("registry: cannot watch the folder of descriptions",
 		         STRV("folder", r->conf->vms_dir), STRV("why", strerror(errno)));
-		r->next_folder_ns = clock_mono_ns() + RETRY_NS;
+		r->next_folder_ns = registry_in_seconds(r, 1);
 	}
 	/* After the watch, so that nothing falls between the two. */
 	registry_specs_scan(r);
@@ -265,7 +263,7 @@ void registry_specs_dispatch(struct registry *r)
 	ssize_t n;
 
 	if (dirfd < 0) /* what the events tell will be seen by a scan */
-		r->next_folder_ns = clock_mono_ns() + RETRY_NS;
+		r->next_folder_ns = registry_in_seconds(r, 1);
 	do
 		n = read(r->inotify_fd, events, sizeof(events));
 	while (n > 0 && on_events(r, dirfd, events, events + n));

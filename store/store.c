@@ -15,11 +15,11 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "store/vfs.h"
 #include "store/wal_record.h"
 #include "userspace/base/alloc.h"
 #include "userspace/base/clock.h"
 #include "userspace/base/util.h"
+#include "userspace/base/vfs.h"
 
 #define JANITOR_INTERVAL_S 60
 

@@ -10,10 +10,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "store/vfs.h"
 #include "store/wal_frame.h"
 #include "userspace/base/alloc.h"
 #include "userspace/base/clock.h"
+#include "userspace/base/vfs.h"
 
 /* What one leader writes; everybody in it shares its fate. Freed by the last who leaves. */
 struct group {

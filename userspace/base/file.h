@@ -3,7 +3,8 @@
 
 /*
  * Whole-file helpers: short reads and EINTR are handled here and nowhere else. Descriptors are
- * O_CLOEXEC from birth. The store has its own table (store/vfs.h) because tests fail its calls.
+ * O_CLOEXEC from birth. What must survive a crash goes through base/vfs.h, because tests fail those
+ * calls.
  */
 
 #include <stddef.h>

@@ -2,10 +2,9 @@
 #pragma once
 
 /*
- * Every file operation of the store goes through this table, so that a test can fail, tear or
- * forget any
- * one of them. Calls return 0 (or a descriptor, or a count) and never leave errno to the caller: a
- * failure is a negative errno.
+ * Every file operation of what must survive a crash (the store, the host's disk queue) goes through
+ * this table, so that a test can fail, tear or forget any one of them. Calls return 0 (or a
+ * descriptor, or a count) and never leave errno to the caller: a failure is a negative errno.
  */
 
 #include <stddef.h>
@@ -18,7 +17,10 @@ struct vfs {
 	int (*open)(const char *path, int flags, mode_t mode); /* O_CLOEXEC is added */
 	int (*close)(int fd);
 	int (*write)(int fd, const void *p, size_t bytes); /* all of it, at the end of the file */
-	int (*sync)(int fd);                               /* fdatasync */
+	int (*write_at)(int fd, uint64_t at, const void *p, size_t bytes); /* all of it */
+	/* Appends at most @bytes of the file from @at on to @out; fewer at the file's end. */
+	int (*read_at)(int fd, uint64_t at, size_t bytes, struct buf *out);
+	int (*sync)(int fd); /* fdatasync */
 	int (*truncate)(int fd, uint64_t bytes);
 	int (*unlink)(const char *path);
 	int (*mkdir)(const char *path);    /* 0 when it is there already */
@@ -29,6 +31,6 @@ struct vfs {
 
 extern const struct vfs vfs_posix;
 
-/* The table in use. Tests replace it; NULL restores the real one. Not while a store is open. */
+/* The table in use. Tests replace it; NULL restores the real one. Not while a file is open. */
 const struct vfs *vfs(void);
 void vfs_set(const struct vfs *v);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "store/vfs.h"
+#include "userspace/base/vfs.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -20,6 +20,45 @@ static int posix_open(const char *path, int flags, mode_t mode)
 static int posix_close(int fd)
 {
 	return close(fd) < 0 ? neg_errno() : 0;
+}
+
+static int posix_write_at(int fd, uint64_t at, const void *p, size_t bytes)
+{
+	while (bytes > 0) {
+		ssize_t n = pwrite(fd, p, bytes, (off_t)at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return neg_errno();
+		p = (const char *)p + n;
+		at += (uint64_t)n;
+		bytes -= (size_t)n;
+	}
+	return 0;
+}
+
+static int posix_read_at(int fd, uint64_t at, size_t bytes, struct buf *out)
+{
+	char *dst = buf_reserve(out, bytes);
+
+	if (!dst)
+		return out->err;
+	while (bytes > 0) {
+		ssize_t n = pread(fd, dst, bytes, (off_t)at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return neg_errno();
+		if (n == 0)
+			break;
+		dst += n;
+		out->len += (size_t)n;
+		at += (uint64_t)n;
+		bytes -= (size_t)n;
+	}
+	return 0;
 }
 
 static int posix_sync(int fd)
@@ -67,6 +106,8 @@ const struct vfs vfs_posix = {
 	.open = posix_open,
 	.close = posix_close,
 	.write = file_write_fd,
+	.write_at = posix_write_at,
+	.read_at = posix_read_at,
 	.sync = posix_sync,
 	.truncate = posix_truncate,
 	.unlink = posix_unlink,

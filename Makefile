@@ -61,7 +61,7 @@ BPF_TESTS := $(patsubst %.c,$(O)/%,$(wildcard tests/bpf/test_*.c))
 CRASH_TESTS := $(patsubst %.c,$(O)/%,$(wildcard tests/crash/test_*.c))
 FUZZERS   := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: all unit fuzzers bpf-tests check check-unit check-san check-bpf check-e2e check-crash check-fuzz check-fresh check-tidy \
+.PHONY: all unit fuzzers bpf-tests check check-unit check-san check-bpf check-e2e check-crash check-fuzz check-fresh check-rig check-rig-smoke check-tidy \
 	demo bench fuzz format format-check lint docs compdb deps clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -130,6 +130,12 @@ check-san: ## Unit tests under ASan+UBSan and under TSan
 
 check-bpf: $(BPF_TESTS) ## Load every BPF program, drive it, compare (root)
 	$(Q)O=$(O) scripts/run-tests bpf $(BPF_TESTS) $(wildcard tests/bpf/test_*.sh)
+
+check-rig: $(BPF_TESTS) ## On a second kernel, in a machine of our own: cgroup v2 and v1 (QEMU)
+	$(Q)O=$(O) scripts/check-rig all $(BPF_TESTS)
+
+check-rig-smoke: $(BPF_TESTS) # the part of it that fits into `make check`
+	$(Q)O=$(O) scripts/check-rig smoke $(BPF_TESTS)
 
 check-e2e: $(PROGRAMS) ## Both programs on loopback, with real micro-VMs (root; else skipped)
 	$(Q)O=$(O) scripts/run-tests e2e $(wildcard tests/e2e/test_*.py)

@@ -224,7 +224,17 @@ static void test_only_watched_processes(void **state)
 
 /* ---- throttling ----------------------------------------------------------- */
 
-#define CPU_V1 "/sys/fs/cgroup/cpu"
+/* The two generations of control groups: where a group is made, and what its files are called. */
+static const struct cgroup_kind {
+	const char *root, *probe, *limit_file, *limit, *throttled;
+	uint64_t ns_per_unit;
+	const char *period_file, *period; /* NULL: part of the limit */
+} cgroup_kinds[] = {
+	{ "/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu/cpu.cfs_period_us", "cpu.cfs_quota_us", "10000",
+	  "throttled_time ", 1, "cpu.cfs_period_us", "50000" },
+	{ "/sys/fs/cgroup", "/sys/fs/cgroup/cgroup.controllers", "cpu.max", "10000 50000",
+	  "throttled_usec ", 1000, NULL, NULL },
+};
 
 static char cgroup[128];
 
@@ -242,12 +252,12 @@ static void cgroup_write(const char *file, const char *text)
 
 	(void)snprintf(path, sizeof(path), "%s/%s", cgroup, file);
 	fd = open(path, O_WRONLY);
-	assert_true(fd >= 0);
-	assert_int_equal(strlen(text), write(fd, text, strlen(text)));
+	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+		fail_msg("%s: %s", path, strerror(errno));
 	(void)close(fd);
 }
 
-static uint64_t cgroup_throttled_ns(void)
+static uint64_t cgroup_throttled_ns(const struct cgroup_kind *kind)
 {
 	_cleanup_(buf_done) struct buf text = BUF_INIT;
 	char path[192];
@@ -255,41 +265,56 @@ static uint64_t cgroup_throttled_ns(void)
 
 	(void)snprintf(path, sizeof(path), "%s/cpu.stat", cgroup);
 	assert_int_equal(0, file_read(path, &text, 4096));
-	at = strstr(buf_cstr(&text), "throttled_time ");
+	at = strstr(buf_cstr(&text), kind->throttled);
 	assert_non_null(at);
-	return strtoull(at + strlen("throttled_time "), NULL, 10);
+	return strtoull(at + strlen(kind->throttled), NULL, 10) * kind->ns_per_unit;
+}
+
+static const struct cgroup_kind *cgroup_make(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(cgroup_kinds); i++) {
+		const struct cgroup_kind *kind = &cgroup_kinds[i];
+
+		(void)snprintf(cgroup, sizeof(cgroup), "%s/periscope-test-%d", kind->root,
+		               getpid());
+		if (access(kind->probe, F_OK) < 0 || mkdir(cgroup, 0755) < 0)
+			continue;
+		(void)atexit(cgroup_remove);
+		return kind;
+	}
+	cgroup[0] = '\0';
+	return NULL;
 }
 
 static void test_throttling_equals_cpu_stat(void **state)
 {
 	struct task_reader *r = open_reader(true);
 	struct child c = child_start(burner);
+	const struct cgroup_kind *kind = cgroup_make();
 	char pid[16];
 
 	(void)state;
-	(void)snprintf(cgroup, sizeof(cgroup), CPU_V1 "/periscope-test-%d", getpid());
-	if (mkdir(cgroup, 0755) < 0) {
-		cgroup[0] = '\0';
+	if (!kind) {
 		(void)child_end(&c);
 		task_reader_free(r);
-		print_message("    no cgroup v1 cpu controller at " CPU_V1 "\n");
+		print_message("    no cpu controller below /sys/fs/cgroup\n");
 		skip();
 	}
-	(void)atexit(cgroup_remove);
-	cgroup_write("cpu.cfs_period_us", "50000");
-	cgroup_write("cpu.cfs_quota_us", "10000");
+	if (kind->period_file)
+		cgroup_write(kind->period_file, kind->period);
+	cgroup_write(kind->limit_file, kind->limit);
 	(void)snprintf(pid, sizeof(pid), "%d", c.pid);
 	cgroup_write("cgroup.procs", pid);
 	assert_int_equal(0, task_reader_watch(r, c.pid));
 	(void)child_do(&c, 'b');
 	sleep_ms(100); /* past the period: nothing is throttled now */
-	uint64_t want = cgroup_throttled_ns();
+	uint64_t want = cgroup_throttled_ns(kind);
 	struct vm_task_rec rec = read_one(r, c.pid);
 
-	print_message("    cpu.stat %llu ns, read %llu ns\n", (unsigned long long)want,
-	              (unsigned long long)rec.throttled_ns);
+	print_message("    %s: cpu.stat %llu ns, read %llu ns\n", kind->root,
+	              (unsigned long long)want, (unsigned long long)rec.throttled_ns);
 	assert_true(want > 100000000u); /* 400 ms at a fifth of a CPU */
-	assert_true(want == rec.throttled_ns);
+	assert_true(want == rec.throttled_ns / kind->ns_per_unit * kind->ns_per_unit);
 	assert_true(rec.run_delay_ns > want / 2); /* the trap: delay contains it */
 	(void)child_end(&c);
 	task_reader_free(r);

@@ -2,18 +2,16 @@
 #pragma once
 
 /*
- * JSON written piece by piece into a growing buffer: no tree is built. Text is always valid UTF-8
- * in the answer: a byte that is not becomes U+FFFD, so that one bad label cannot break a client's
- * parser.
+ * JSON written piece by piece into a growing buffer: no tree is built.
  */
 
 #include <stdint.h>
 
 #include "api/mql/mql.h"
 #include "userspace/base/buf.h"
+#include "userspace/base/json_text.h"
 #include "userspace/base/sample.h"
 
-void json_put_str(struct buf *b, struct str s); /* with its quotes */
 void json_put_ts(struct buf *b, int64_t ts_ms); /* seconds, up to 3 decimals */
 void json_put_value(struct buf *b, double v);   /* "1.5", "NaN", "+Inf": a string */
 void json_put_labels(struct buf *b, const struct label *labels, uint32_t n); /* {"a":"b"} */

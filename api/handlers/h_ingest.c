@@ -17,6 +17,7 @@
 #include "userspace/base/log.h"
 #include "userspace/base/metrics.h"
 #include "userspace/base/util.h"
+#include "userspace/wire/compress.h"
 #include "userspace/wire/promtext.h"
 #include "userspace/wire/rwproto.h"
 
@@ -118,7 +119,7 @@ static int unpack(struct region *region, struct request *req, struct response *r
 {
 	size_t max = body_max(region);
 	struct err e = ERR_INIT;
-	int r = rw_decompress(buf_str(&req->body), max, body);
+	int r = coding_unpack(CODING_SNAPPY, buf_str(&req->body), max, body);
 
 	if (r == -EFBIG)
 		return reply_large(resp, max);

@@ -15,6 +15,7 @@
 #include "tests/unit/tempdir.h"
 #include "userspace/base/alloc.h"
 #include "userspace/base/clock.h"
+#include "userspace/wire/compress.h"
 #include "userspace/wire/rwproto.h"
 
 #define NOW_MS 1700000000000ll
@@ -352,7 +353,7 @@ static void test_remote_write(void **state)
 	struct response meta;
 
 	rw_encode_series(&message, good, 3, samples, 2);
-	assert_int_equal(0, rw_compress(buf_str(&message), &packed));
+	assert_int_equal(0, coding_pack(CODING_SNAPPY, buf_str(&message), &packed));
 	assert_int_equal(204, post(f, "/api/v1/write", "snappy", "0.1.0", buf_str(&packed), &out));
 	assert_int_equal(0, out.len);
 	assert_int_equal(200, call(f->region, &query, &out, &meta));
@@ -363,7 +364,7 @@ static void test_remote_write(void **state)
 	assert_int_equal(415, post(f, "/api/v1/write", "gzip", NULL, buf_str(&packed), &out));
 
 	rw_encode_series(&message, nameless, 1, samples, 2);
-	assert_int_equal(0, rw_compress(buf_str(&message), &packed));
+	assert_int_equal(0, coding_pack(CODING_SNAPPY, buf_str(&message), &packed));
 	assert_int_equal(400, post(f, "/api/v1/write", "snappy", NULL, buf_str(&packed), &out));
 	assert_non_null(strstr(buf_cstr(&out), "2 of 4 samples were refused"));
 	packed.len -= 3; /* torn */

@@ -213,28 +213,6 @@ static void test_memory(void **state)
 	arena_done(&small);
 }
 
-static void test_snappy(void **state)
-{
-	_cleanup_(buf_done) struct buf packed = BUF_INIT;
-	_cleanup_(buf_done) struct buf back = BUF_INIT;
-	char text[5000];
-
-	(void)state;
-	memset(text, 'x', sizeof(text));
-	assert_int_equal(0, rw_compress((struct str){ text, sizeof(text) }, &packed));
-	assert_true(packed.len < 500);
-	assert_int_equal(0, rw_decompress(buf_str(&packed), sizeof(text), &back));
-	assert_int_equal(sizeof(text), back.len);
-	assert_memory_equal(text, back.p, sizeof(text));
-	assert_int_equal(-EFBIG, rw_decompress(buf_str(&packed), sizeof(text) - 1, &back));
-	packed.len--;
-	assert_int_equal(-EBADMSG, rw_decompress(buf_str(&packed), sizeof(text), &back));
-	assert_int_equal(-EBADMSG, rw_decompress(STR_NULL, 10, &back));
-	assert_int_equal(0, rw_compress(STR(""), &packed));
-	assert_int_equal(0, rw_decompress(buf_str(&packed), 0, &back));
-	assert_int_equal(0, back.len);
-}
-
 /* Keys are equal exactly where the label fields are, wherever samples stand between them. */
 static void test_split(void **state)
 {
@@ -281,7 +259,6 @@ int main(void)
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_memory),
-		cmocka_unit_test(test_snappy),
 		cmocka_unit_test(test_split),
 	};
 

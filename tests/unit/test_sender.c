@@ -16,6 +16,7 @@
 #include "userspace/host/outbox.h"
 #include "userspace/host/sender.h"
 #include "userspace/host/vm.h"
+#include "userspace/wire/compress.h"
 #include "userspace/wire/http_client.h"
 #include "userspace/wire/rwproto.h"
 
@@ -139,7 +140,8 @@ static size_t decode(const struct peer_request *req, double *values, size_t max)
 	struct err e = ERR_INIT;
 	size_t n = 0;
 
-	assert_int_equal(0, rw_decompress(buf_str(&req->body), (size_t)16 << 20, &raw));
+	assert_int_equal(0,
+	                 coding_unpack(CODING_SNAPPY, buf_str(&req->body), (size_t)16 << 20, &raw));
 	assert_int_equal(0, rw_decode(buf_str(&raw), &arena, &rw, NULL, &e));
 	for (size_t i = 0; i < rw.n_series; i++) {
 		assert_int_equal(1, rw.series[i].n_samples);

@@ -28,6 +28,7 @@
 #include "userspace/host/host_conf.h"
 #include "userspace/host/label_text.h"
 #include "userspace/host/outbox.h"
+#include "userspace/wire/compress.h"
 #include "userspace/wire/http_client.h"
 #include "userspace/wire/rwproto.h"
 
@@ -328,7 +329,7 @@ static int encode(struct sender *s, const struct batch *b, size_t from, size_t t
 	buf_clear(&s->raw);
 	int r = batch_each_range(b, from, to, true, encode_sample, &s->raw);
 
-	return r < 0 ? r : rw_compress(buf_str(&s->raw), &s->packed);
+	return r < 0 ? r : coding_pack(CODING_SNAPPY, buf_str(&s->raw), &s->packed);
 }
 
 /* Tries until the region has decided. False: the daemon ends and there is no more time. */

@@ -19,121 +19,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <snappy-c.h>
-
 #include "userspace/base/alloc.h"
-#include "userspace/base/varint.h"
-
-enum wire_type {
-	WIRE_VARINT = 0,
-	WIRE_FIXED64 = 1,
-	WIRE_BYTES = 2,
-	WIRE_FIXED32 = 5
-};
-
-struct cursor {
-	const uint8_t *p, *end;
-	const uint8_t *start; /* of the whole body, for positions in messages */
-	struct err *e;
-};
-
-struct field {
-	uint32_t number;
-	uint32_t type;
-	uint64_t value;      /* VARINT, FIXED64, FIXED32 */
-	const uint8_t *data; /* BYTES */
-	size_t len;
-};
-
-static int bad(const struct cursor *c, const char *what)
-{
-	return err_set_at(c->e, -EBADMSG, (int)(c->p - c->start),
-	                  "remote write: %s at byte %zu of the message", what,
-	                  (size_t)(c->p - c->start));
-}
-
-static int take_fixed(struct cursor *c, size_t bytes, uint64_t *ret)
-{
-	if ((size_t)(c->end - c->p) < bytes)
-		return bad(c, "a number is cut off");
-	*ret = 0;
-	memcpy(ret, c->p, bytes); /* little-endian, as this machine */
-	c->p += bytes;
-	return 0;
-}
-
-static int take_bytes(struct cursor *c, struct field *f)
-{
-	const uint8_t *p = varint_get(c->p, c->end, &f->value);
-
-	if (!p)
-		return bad(c, "a length is cut off");
-	if (f->value > (uint64_t)(c->end - p))
-		return bad(c, "a length reaches past its message");
-	f->data = p;
-	f->len = (size_t)f->value;
-	c->p = p + f->len;
-	return 0;
-}
-
-/* 0 and a field, 1 at the end, -EBADMSG. */
-static int next_field(struct cursor *c, struct field *f)
-{
-	const uint8_t *p;
-	uint64_t tag;
-
-	if (c->p == c->end)
-		return 1;
-	p = varint_get(c->p, c->end, &tag);
-	if (!p || tag >> 3 == 0 || tag >> 3 > UINT32_MAX >> 3)
-		return bad(c, "not a field tag");
-	c->p = p;
-	f->number = (uint32_t)(tag >> 3);
-	f->type = (uint32_t)(tag & 7);
-	switch (f->type) {
-	case WIRE_VARINT:
-		p = varint_get(c->p, c->end, &f->value);
-		if (!p)
-			return bad(c, "a varint is cut off or too long");
-		c->p = p;
-		return 0;
-	case WIRE_FIXED64:
-		return take_fixed(c, 8, &f->value);
-	case WIRE_BYTES:
-		return take_bytes(c, f);
-	case WIRE_FIXED32:
-		return take_fixed(c, 4, &f->value);
-	default:
-		return bad(c, "unknown wire type");
-	}
-}
-
-static struct cursor inside(const struct cursor *outer, const struct field *f)
-{
-	return (struct cursor){ f->data, f->data + f->len, outer->start, outer->e };
-}
-
-static int want_type(const struct cursor *c, const struct field *f, enum wire_type type)
-{
-	return f->type == (uint32_t)type ? 0 : bad(c, "a field has the wrong wire type");
-}
-
-static struct str text_of(const struct field *f)
-{
-	return (struct str){ (const char *)f->data, f->len };
-}
+#include "userspace/wire/rw_int.h"
 
 struct counts {
 	size_t series, metadata, labels, samples;
 	uint64_t histograms;
 };
 
-static int count_series(struct cursor c, struct counts *n)
+static int count_series(struct pb_cursor c, struct counts *n)
 {
-	struct field f;
+	struct pb_field f;
 	int r;
 
-	while ((r = next_field(&c, &f)) == 0) {
+	while ((r = pb_next(&c, &f)) == 0) {
 		n->labels += f.number == 1;
 		n->samples += f.number == 2;
 		n->histograms += f.number == 4;
@@ -141,60 +40,40 @@ static int count_series(struct cursor c, struct counts *n)
 	return r < 0 ? r : 0;
 }
 
-static int count_all(struct cursor c, struct counts *n)
+static int count_all(struct pb_cursor c, struct counts *n)
 {
-	struct field f;
+	struct pb_field f;
 	int r;
 
-	while ((r = next_field(&c, &f)) == 0) {
+	while ((r = pb_next(&c, &f)) == 0) {
 		if (f.number != 1 && f.number != 3)
 			continue;
-		r = want_type(&c, &f, WIRE_BYTES);
+		r = pb_want(&c, &f, PB_BYTES);
 		if (r < 0)
 			return r;
 		n->metadata += f.number == 3;
 		n->series += f.number == 1;
 		if (f.number == 1)
-			r = count_series(inside(&c, &f), n);
+			r = count_series(pb_inside(&c, &f), n);
 		if (r < 0)
 			return r;
 	}
 	return r < 0 ? r : 0;
 }
 
-static int decode_label(struct cursor c, struct label *ret)
+static int decode_label(struct pb_cursor c, struct label *ret)
 {
-	struct field f;
+	struct pb_field f;
 	int r;
 
 	*ret = (struct label){ 0 };
-	while ((r = next_field(&c, &f)) == 0) {
+	while ((r = pb_next(&c, &f)) == 0) {
 		if (f.number != 1 && f.number != 2)
 			continue;
-		r = want_type(&c, &f, WIRE_BYTES);
+		r = pb_want(&c, &f, PB_BYTES);
 		if (r < 0)
 			return r;
-		*(f.number == 1 ? &ret->name : &ret->value) = text_of(&f);
-	}
-	return r < 0 ? r : 0;
-}
-
-static int decode_sample(struct cursor c, struct sample *ret)
-{
-	struct field f;
-	int r;
-
-	*ret = (struct sample){ 0 };
-	while ((r = next_field(&c, &f)) == 0) {
-		if (f.number == 1) {
-			r = want_type(&c, &f, WIRE_FIXED64);
-			ret->value = double_from_bits(f.value);
-		} else if (f.number == 2) {
-			r = want_type(&c, &f, WIRE_VARINT);
-			ret->ts_ms = (int64_t)f.value;
-		}
-		if (r < 0)
-			return r;
+		*(f.number == 1 ? &ret->name : &ret->value) = pb_text(&f);
 	}
 	return r < 0 ? r : 0;
 }
@@ -207,20 +86,20 @@ struct fill {
 	struct sample *samples;
 };
 
-static int decode_series(struct cursor c, struct fill *to)
+static int decode_series(struct pb_cursor c, struct fill *to)
 {
 	struct series_in *s = to->series++;
-	struct field f;
+	struct pb_field f;
 	int r;
 
 	*s = (struct series_in){ .labels = to->labels, .samples = to->samples };
-	while ((r = next_field(&c, &f)) == 0) {
+	while ((r = pb_next(&c, &f)) == 0) {
 		if (f.number != 1 && f.number != 2)
 			continue;
-		r = want_type(&c, &f, WIRE_BYTES);
+		r = pb_want(&c, &f, PB_BYTES);
 		if (r == 0)
-			r = f.number == 1 ? decode_label(inside(&c, &f), to->labels++)
-			                  : decode_sample(inside(&c, &f), to->samples++);
+			r = f.number == 1 ? decode_label(pb_inside(&c, &f), to->labels++)
+			                  : rw_get_sample(pb_inside(&c, &f), to->samples++);
 		if (r < 0)
 			return r;
 	}
@@ -231,24 +110,24 @@ static int decode_series(struct cursor c, struct fill *to)
 	return 0;
 }
 
-static int decode_metadata(struct cursor c, struct rw_metadata *ret)
+static int decode_metadata(struct pb_cursor c, struct rw_metadata *ret)
 {
-	struct field f;
+	struct pb_field f;
 	int r;
 
 	*ret = (struct rw_metadata){ 0 };
-	while ((r = next_field(&c, &f)) == 0) {
+	while ((r = pb_next(&c, &f)) == 0) {
 		struct str *text = f.number == 2   ? &ret->name
 		                   : f.number == 4 ? &ret->help
 		                   : f.number == 5 ? &ret->unit
 		                                   : NULL;
 
 		if (f.number == 1) {
-			r = want_type(&c, &f, WIRE_VARINT);
+			r = pb_want(&c, &f, PB_VARINT);
 			ret->type = (uint32_t)f.value;
 		} else if (text) {
-			r = want_type(&c, &f, WIRE_BYTES);
-			*text = text_of(&f);
+			r = pb_want(&c, &f, PB_BYTES);
+			*text = pb_text(&f);
 		}
 		if (r < 0)
 			return r;
@@ -256,16 +135,16 @@ static int decode_metadata(struct cursor c, struct rw_metadata *ret)
 	return r < 0 ? r : 0;
 }
 
-static int decode_all(struct cursor c, struct fill *to)
+static int decode_all(struct pb_cursor c, struct fill *to)
 {
-	struct field f;
+	struct pb_field f;
 	int r;
 
-	while ((r = next_field(&c, &f)) == 0) {
+	while ((r = pb_next(&c, &f)) == 0) {
 		if (f.number == 1)
-			r = decode_series(inside(&c, &f), to);
+			r = decode_series(pb_inside(&c, &f), to);
 		else if (f.number == 3)
-			r = decode_metadata(inside(&c, &f), to->metadata++);
+			r = decode_metadata(pb_inside(&c, &f), to->metadata++);
 		if (r < 0)
 			return r;
 	}
@@ -275,8 +154,7 @@ static int decode_all(struct cursor c, struct fill *to)
 int rw_decode(struct str body, struct arena *arena, struct rw_request *ret, uint64_t *ret_skipped,
               struct err *e)
 {
-	const uint8_t *p = (const uint8_t *)(body.p ? body.p : "");
-	struct cursor c = { p, p + body.len, p, e };
+	struct pb_cursor c = pb_open(body, e);
 	struct counts n = { 0 };
 	int r = count_all(c, &n);
 
@@ -311,10 +189,7 @@ int rw_decode(struct str body, struct arena *arena, struct rw_request *ret, uint
 
 /* ---- series by their bytes ------------------------------------------------ */
 
-#define TAG_LABEL  0x0a /* field 1, bytes */
-#define TAG_SAMPLE 0x12 /* field 2, bytes */
-#define TAG_VALUE  0x09 /* field 1, 64 bits */
-#define TAG_TIME   0x10 /* field 2, varint */
+#define TAG_LABEL 0x0a /* field 1, bytes */
 
 /* The label fields at the start of a series, nearly always all of them. */
 static const uint8_t *skip_labels(const uint8_t *p, const uint8_t *end)
@@ -324,43 +199,17 @@ static const uint8_t *skip_labels(const uint8_t *p, const uint8_t *end)
 	return p;
 }
 
-/* As every writer sends it: value, then time. False: read it the long way. */
-static bool take_plain_sample(const struct field *f, struct sample *ret)
-{
-	const uint8_t *end = f->data + f->len;
-	uint64_t ts = 0;
-
-	if (f->len < 11 || f->data[0] != TAG_VALUE || f->data[9] != TAG_TIME ||
-	    varint_get(f->data + 10, end, &ts) != end)
-		return false;
-	memcpy(&ret->value, f->data + 1, sizeof(ret->value));
-	ret->ts_ms = (int64_t)ts;
-	return true;
-}
-
-static int split_sample(struct cursor *c, const struct field *f, struct rw_split *to)
-{
-	int r = want_type(c, f, WIRE_BYTES);
-
-	if (r == 0)
-		r = MEM_GROW(to->samples, to->samples_cap, to->n_samples + 1);
-	if (r == 0 && !take_plain_sample(f, &to->samples[to->n_samples]))
-		r = decode_sample(inside(c, f), &to->samples[to->n_samples]);
-	to->n_samples += r == 0;
-	return r;
-}
-
 /* Label fields that stand apart, put together. */
-static int gather_key(struct cursor c, struct arena *arena, struct str *ret)
+static int gather_key(struct pb_cursor c, struct arena *arena, struct str *ret)
 {
 	char *p = arena_alloc(arena, (size_t)(c.end - c.p));
-	struct field f;
+	struct pb_field f;
 	int r;
 
 	if (!p)
 		return arena_error(arena);
 	*ret = (struct str){ p, 0 };
-	for (const uint8_t *at = c.p; (r = next_field(&c, &f)) == 0; at = c.p) {
+	for (const uint8_t *at = c.p; (r = pb_next(&c, &f)) == 0; at = c.p) {
 		if (f.number != 1)
 			continue;
 		memcpy(p + ret->len, at, (size_t)(c.p - at));
@@ -369,23 +218,23 @@ static int gather_key(struct cursor c, struct arena *arena, struct str *ret)
 	return r < 0 ? r : 0;
 }
 
-static int split_series(struct cursor c, struct arena *arena, struct rw_split *to)
+static int split_series(struct pb_cursor c, struct arena *arena, struct rw_split *to)
 {
 	struct series_keyed *s = &to->series[to->n_series];
-	const struct cursor whole = c;
+	const struct pb_cursor whole = c;
 	size_t first = to->n_samples;
 	bool apart = false;
-	struct field f;
+	struct pb_field f;
 	int r;
 
 	c.p = skip_labels(c.p, c.end);
 	const uint8_t *key_end = c.p;
 
-	for (const uint8_t *at = c.p; (r = next_field(&c, &f)) == 0; at = c.p) {
+	for (const uint8_t *at = c.p; (r = pb_next(&c, &f)) == 0; at = c.p) {
 		if (f.number == 2) {
-			r = split_sample(&c, &f, to);
+			r = rw_split_sample(&c, &f, to);
 		} else if (f.number == 1) {
-			r = want_type(&c, &f, WIRE_BYTES);
+			r = pb_want(&c, &f, PB_BYTES);
 			apart |= at != key_end;
 			key_end = c.p;
 		}
@@ -403,19 +252,19 @@ static int split_series(struct cursor c, struct arena *arena, struct rw_split *t
 	return apart ? gather_key(whole, arena, &s->key) : 0;
 }
 
-static int split_all(struct cursor c, struct arena *arena, struct rw_split *to)
+static int split_all(struct pb_cursor c, struct arena *arena, struct rw_split *to)
 {
-	struct field f;
+	struct pb_field f;
 	int r;
 
-	while ((r = next_field(&c, &f)) == 0) {
+	while ((r = pb_next(&c, &f)) == 0) {
 		if (f.number != 1)
 			continue;
-		r = want_type(&c, &f, WIRE_BYTES);
+		r = pb_want(&c, &f, PB_BYTES);
 		if (r == 0)
 			r = MEM_GROW(to->series, to->series_cap, to->n_series + 1);
 		if (r == 0)
-			r = split_series(inside(&c, &f), arena, to);
+			r = split_series(pb_inside(&c, &f), arena, to);
 		if (r < 0)
 			return r;
 	}
@@ -424,8 +273,7 @@ static int split_all(struct cursor c, struct arena *arena, struct rw_split *to)
 
 int rw_split(struct str body, struct arena *arena, struct rw_split *ret, struct err *e)
 {
-	const uint8_t *p = (const uint8_t *)(body.p ? body.p : "");
-	const struct cursor c = { p, p + body.len, p, e };
+	const struct pb_cursor c = pb_open(body, e);
 	struct rw_split out = { 0 };
 	int r = split_all(c, arena, &out);
 
@@ -433,10 +281,7 @@ int rw_split(struct str body, struct arena *arena, struct rw_split *ret, struct 
 		rw_split_done(&out);
 		return r;
 	}
-	for (size_t i = 0, at = 0; i < out.n_series; i++) { /* the array moves no more */
-		out.series[i].samples = out.samples ? out.samples + at : NULL;
-		at += out.series[i].n_samples;
-	}
+	rw_split_point(&out);
 	*ret = out;
 	return 0;
 }
@@ -445,23 +290,23 @@ void rw_split_done(struct rw_split *s)
 {
 	free(s->series);
 	free(s->samples);
+	free(s->metadata);
 	*s = (struct rw_split){ 0 };
 }
 
 int rw_labels(struct str key, struct label *ret, uint32_t cap, uint32_t *ret_n, struct err *e)
 {
-	const uint8_t *p = (const uint8_t *)(key.p ? key.p : "");
-	struct cursor c = { p, p + key.len, p, e };
-	struct field f;
+	struct pb_cursor c = pb_open(key, e);
+	struct pb_field f;
 	uint32_t n = 0;
 	int r;
 
-	while ((r = next_field(&c, &f)) == 0) {
+	while ((r = pb_next(&c, &f)) == 0) {
 		if (n == cap)
 			return -ENOSPC;
-		r = want_type(&c, &f, WIRE_BYTES);
+		r = pb_want(&c, &f, PB_BYTES);
 		if (r == 0)
-			r = decode_label(inside(&c, &f), &ret[n++]);
+			r = decode_label(pb_inside(&c, &f), &ret[n++]);
 		if (r < 0)
 			return r;
 	}
@@ -473,160 +318,83 @@ int rw_labels(struct str key, struct label *ret, uint32_t cap, uint32_t *ret_n, 
 
 /* ---- writing -------------------------------------------------------------- */
 
-static size_t varint_bytes(uint64_t v)
-{
-	return v < 0x80 ? 1 : (70 - (size_t)__builtin_clzll(v)) / 7;
-}
-
-static size_t text_bytes(struct str s)
-{
-	return s.len == 0 ? 0 : 1 + varint_bytes(s.len) + s.len;
-}
-
-static size_t label_bytes(const struct label *l)
-{
-	return text_bytes(l->name) + text_bytes(l->value);
-}
-
-/* proto3 leaves a zero out; a double of -0 has bits and is written. */
-static size_t sample_bytes(const struct sample *s)
-{
-	return (double_bits(s->value) != 0 ? 9 : 0) +
-	       (s->ts_ms != 0 ? 1 + varint_bytes((uint64_t)s->ts_ms) : 0);
-}
-
-static size_t series_bytes(const struct label *labels, uint32_t n_labels,
-                           const struct sample *samples, uint32_t n_samples)
+static size_t labels_bytes(const struct label *labels, uint32_t n_labels)
 {
 	size_t all = 0;
 
-	for (uint32_t i = 0; i < n_labels; i++)
-		all += 1 + varint_bytes(label_bytes(&labels[i])) + label_bytes(&labels[i]);
-	for (uint32_t i = 0; i < n_samples; i++)
-		all += 1 + varint_bytes(sample_bytes(&samples[i])) + sample_bytes(&samples[i]);
+	for (uint32_t i = 0; i < n_labels; i++) {
+		size_t len = rw_label_bytes(labels[i].name, labels[i].value);
+
+		all += 1 + pb_varint_bytes(len) + len;
+	}
 	return all;
-}
-
-static uint8_t *put_head(uint8_t *p, uint32_t number, uint64_t len)
-{
-	*p++ = (uint8_t)(number << 3 | WIRE_BYTES);
-	return varint_put(p, len);
-}
-
-static uint8_t *put_text(uint8_t *p, uint32_t number, struct str s)
-{
-	if (s.len == 0)
-		return p;
-	p = put_head(p, number, s.len);
-	memcpy(p, s.p, s.len);
-	return p + s.len;
-}
-
-static uint8_t *put_sample(uint8_t *p, const struct sample *s)
-{
-	p = put_head(p, 2, sample_bytes(s));
-	if (double_bits(s->value) != 0) {
-		*p++ = 1 << 3 | WIRE_FIXED64;
-		memcpy(p, &s->value, 8);
-		p += 8;
-	}
-	if (s->ts_ms != 0) {
-		*p++ = 2 << 3 | WIRE_VARINT;
-		p = varint_put(p, (uint64_t)s->ts_ms);
-	}
-	return p;
 }
 
 static uint8_t *put_labels(uint8_t *p, const struct label *labels, uint32_t n_labels)
 {
-	for (uint32_t i = 0; i < n_labels; i++) {
-		p = put_head(p, 1, label_bytes(&labels[i]));
-		p = put_text(p, 1, labels[i].name);
-		p = put_text(p, 2, labels[i].value);
-	}
+	for (uint32_t i = 0; i < n_labels; i++)
+		p = rw_put_label(p, labels[i].name, labels[i].value);
 	return p;
 }
 
 void rw_encode_labels(struct buf *out, const struct label *labels, uint32_t n_labels)
 {
-	uint8_t *start = buf_reserve(out, series_bytes(labels, n_labels, NULL, 0));
+	uint8_t *start = buf_reserve(out, labels_bytes(labels, n_labels));
 
 	if (start)
 		out->len += (size_t)(put_labels(start, labels, n_labels) - start);
 }
 
+/* Room for a series whose labels take @labels_len bytes, which the caller puts at the result. */
+static uint8_t *begin_series(struct buf *out, size_t labels_len, const struct sample *samples,
+                             uint32_t n_samples)
+{
+	size_t len = labels_len + rw_samples_bytes(samples, n_samples);
+	uint8_t *p = buf_reserve(out, 1 + VARINT64_BYTES_MAX + len);
+
+	return p ? pb_put_head(p, 1, len) : NULL;
+}
+
+static void end_series(struct buf *out, uint8_t *p, const struct sample *samples,
+                       uint32_t n_samples)
+{
+	for (uint32_t i = 0; i < n_samples; i++)
+		p = rw_put_sample(p, &samples[i]);
+	out->len = (size_t)((char *)p - out->p);
+}
+
 void rw_encode_series(struct buf *out, const struct label *labels, uint32_t n_labels,
                       const struct sample *samples, uint32_t n_samples)
 {
-	size_t len = series_bytes(labels, n_labels, samples, n_samples);
-	uint8_t *start = buf_reserve(out, 1 + VARINT64_BYTES_MAX + len), *p = start;
+	uint8_t *p = begin_series(out, labels_bytes(labels, n_labels), samples, n_samples);
+
+	if (p)
+		end_series(out, put_labels(p, labels, n_labels), samples, n_samples);
+}
+
+void rw_encode_keyed(struct buf *out, const struct series_keyed *s)
+{
+	uint8_t *p = begin_series(out, s->key.len, s->samples, s->n_samples);
 
 	if (!p)
 		return;
-	p = put_head(p, 1, len);
-	p = put_labels(p, labels, n_labels);
-	for (uint32_t i = 0; i < n_samples; i++)
-		p = put_sample(p, &samples[i]);
-	out->len += (size_t)(p - start);
+	if (s->key.len > 0)
+		memcpy(p, s->key.p, s->key.len);
+	end_series(out, p + s->key.len, s->samples, s->n_samples);
 }
 
 void rw_encode_metadata(struct buf *out, const struct rw_metadata *m)
 {
-	size_t type_bytes = m->type != 0 ? 1 + varint_bytes(m->type) : 0;
-	size_t len = type_bytes + text_bytes(m->name) + text_bytes(m->help) + text_bytes(m->unit);
+	size_t len = pb_uint_bytes(m->type) + pb_text_bytes(m->name) + pb_text_bytes(m->help) +
+	             pb_text_bytes(m->unit);
 	uint8_t *start = buf_reserve(out, 1 + VARINT64_BYTES_MAX + len), *p = start;
 
 	if (!p)
 		return;
-	p = put_head(p, 3, len);
-	if (m->type != 0) {
-		*p++ = 1 << 3 | WIRE_VARINT;
-		p = varint_put(p, m->type);
-	}
-	p = put_text(p, 2, m->name);
-	p = put_text(p, 4, m->help);
-	p = put_text(p, 5, m->unit);
+	p = pb_put_head(p, 3, len);
+	p = pb_put_uint(p, 1, m->type);
+	p = pb_put_text(p, 2, m->name);
+	p = pb_put_text(p, 4, m->help);
+	p = pb_put_text(p, 5, m->unit);
 	out->len += (size_t)(p - start);
-}
-
-/* ---- compression ---------------------------------------------------------- */
-
-int rw_compress(struct str body, struct buf *out)
-{
-	size_t len = snappy_max_compressed_length(body.len);
-
-	buf_clear(out);
-	char *dst = buf_reserve(out, len);
-
-	if (!dst)
-		return out->err;
-	if (snappy_compress(body.p ? body.p : "", body.len, dst, &len) != SNAPPY_OK)
-		return -EINVAL;
-	out->len = len;
-	return 0;
-}
-
-/* The densest element of the format is a copy: 3 bytes for up to 64. */
-#define EXPANSION_MAX 22
-
-int rw_decompress(struct str packed, size_t max_bytes, struct buf *out)
-{
-	size_t len;
-
-	buf_clear(out);
-	if (!packed.p || snappy_uncompressed_length(packed.p, packed.len, &len) != SNAPPY_OK)
-		return -EBADMSG;
-	if (len > max_bytes)
-		return -EFBIG;
-	/* A few bytes must not make us reserve @max_bytes: the size they claim is impossible. */
-	if (len / EXPANSION_MAX > packed.len)
-		return -EBADMSG;
-	char *dst = buf_reserve(out, len);
-
-	if (!dst)
-		return out->err;
-	if (snappy_uncompress(packed.p, packed.len, dst, &len) != SNAPPY_OK)
-		return -EBADMSG;
-	out->len = len;
-	return 0;
 }

@@ -3,11 +3,10 @@
 
 /*
  * Prometheus remote write 1.0: the protobuf message prometheus.WriteRequest (series and, as an
- * extension that everybody speaks, metric metadata) and its snappy block framing.
- * Reference: docs/format/remote_write.md.
+ * extension that everybody speaks, metric metadata). Version 2.0 is in rw2.h, compression in
+ * compress.h. Reference: docs/format/remote_write.md.
  *
- * Decoding is zero-copy: labels are slices of the decompressed body. The bytes are untrusted:
- * every
+ * Decoding is zero-copy: labels are slices of the decompressed body. The bytes are untrusted: every
  * length is checked, unknown fields are skipped, nesting is fixed.
  */
 
@@ -50,7 +49,8 @@ int rw_decode(struct str body, struct arena *arena, struct rw_request *ret, uint
 struct rw_split {
 	struct series_keyed *series;
 	struct sample *samples;
-	size_t n_series, series_cap, n_samples, samples_cap;
+	struct rw_metadata *metadata; /* of rw2_split() only */
+	size_t n_series, series_cap, n_samples, samples_cap, n_metadata, metadata_cap;
 	uint64_t n_histograms;
 };
 int rw_split(struct str body, struct arena *arena, struct rw_split *ret, struct err *e);
@@ -65,11 +65,8 @@ int rw_labels(struct str key, struct label *ret, uint32_t cap, uint32_t *ret_n, 
  */
 void rw_encode_series(struct buf *out, const struct label *labels, uint32_t n_labels,
                       const struct sample *samples, uint32_t n_samples);
+/* The same by a key: what rw_split() and rw2_split() give, written back. */
+void rw_encode_keyed(struct buf *out, const struct series_keyed *s);
 /* The label fields of a series alone: a key as rw_split() gives it. */
 void rw_encode_labels(struct buf *out, const struct label *labels, uint32_t n_labels);
 void rw_encode_metadata(struct buf *out, const struct rw_metadata *m);
-
-/* Snappy block format. Decompression refuses a declared size above @max_bytes with -EFBIG, bad
- * bytes with -EBADMSG. Both replace the content of @out. */
-int rw_compress(struct str body, struct buf *out);
-int rw_decompress(struct str packed, size_t max_bytes, struct buf *out);

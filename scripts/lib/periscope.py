@@ -25,7 +25,12 @@ def catalogue():
     row = r'^SERIES\(\s*\w+,\s*"(\w+)",\s*\w+,\s*[^,]+,\s*"\w+",\s*"([\w,]*)"'
     rows = {name: set(filter(None, labels.split(",")))
             for name, labels in re.findall(row, text, re.MULTILINE)}
-    if len(rows) != len(re.findall(r"^SERIES\(", text, re.MULTILINE)):
+    row = r'^HISTOGRAM\(\s*\w+,\s*"(\w+)",\s*"\w+",\s*"([\w,]*)"'
+    for name, labels in re.findall(row, text, re.MULTILINE):
+        extra = set(filter(None, labels.split(",")))
+        rows |= {f"{name}_bucket": extra | {"le"}, f"{name}_sum": extra, f"{name}_count": extra}
+    if len(rows) != len(re.findall(r"^SERIES\(", text, re.MULTILINE)) + \
+            3 * len(re.findall(r"^HISTOGRAM\(", text, re.MULTILINE)):
         raise RigError("catalog.def has rows that this script cannot read")
     return rows
 

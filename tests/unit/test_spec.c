@@ -129,6 +129,14 @@ static void test_example_of_the_document(void **state)
 	assert_string_equal("/metrics", s.metrics[0].path);
 	assert_int_equal(1, s.metrics[0].n_processes);
 	assert_string_equal("worker", s.metrics[0].processes[0]);
+	assert_int_equal(2, s.n_addresses);
+	assert_string_equal("fdaa:0:1::2", s.addresses[1]);
+	assert_int_equal(2, s.n_hostnames);
+	assert_string_equal("*.web.example.com", s.hostnames[1]);
+	assert_int_equal(1, s.n_listeners);
+	assert_string_equal("203.0.113.7:443", s.listeners[0]);
+	assert_int_equal(20, s.soft_limit);
+	assert_int_equal(25, s.hard_limit);
 
 	struct str smallest = between(rest, "`{", "}`", &rest);
 
@@ -232,17 +240,40 @@ static json_t *text_of(const struct row *row, uint64_t bytes)
 	return json_stringn(text, bytes);
 }
 
+/* What is before and behind the number in a good text of a list of texts. */
+struct form {
+	const char *list, *before, *behind;
+};
+
+/* NULL: the list is of objects. */
+static const struct form *form_of(struct str list)
+{
+	static const struct form forms[] = {
+		{ "processes", "n", "" },
+		{ "addresses", "10.0.0.", "" },
+		{ "hostnames", "n", ".example" },
+		{ "listeners", "10.0.0.7:", "1" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
+		if (str_eqc(list, forms[i].list))
+			return &forms[i];
+	}
+	return NULL;
+}
+
 static json_t *list_of(const struct row *row, uint64_t n)
 {
 	json_t *list = json_array();
 
 	for (uint64_t i = 0; i < n; i++) {
 		char text[32];
-		bool of_texts = str_eqc(row->name, "processes");
-		json_t *item = of_texts ? NULL : base_of(row->name);
+		const struct form *form = form_of(row->name);
+		json_t *item = form ? NULL : base_of(row->name);
 
-		(void)snprintf(text, sizeof(text), "n%u", (unsigned)i);
-		if (of_texts)
+		(void)snprintf(text, sizeof(text), "%s%u%s", form ? form->before : "n", (unsigned)i,
+		               form ? form->behind : "");
+		if (form)
 			item = json_string(text);
 		else if (json_object_get(item, "ifname"))
 			json_object_set_new(item, "ifname", json_string(text));
@@ -360,7 +391,7 @@ static void test_every_field_of_the_document(void **state)
 		check_required(&row);
 		n++;
 	}
-	assert_int_equal(16 + 2 + 2 + 2 + 3, n); /* all that spec.c has */
+	assert_int_equal(21 + 2 + 2 + 2 + 3, n); /* all that spec.c has */
 }
 
 /* "| `added` | `message` |": the left side goes over a good description. */

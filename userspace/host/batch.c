@@ -23,6 +23,7 @@
 #include "userspace/base/alloc.h"
 #include "userspace/base/hash.h"
 #include "userspace/base/util.h"
+#include "userspace/host/histogram.h"
 #include "userspace/host/vm.h"
 
 /* Of the arena: even at the longest labels a batch cannot eat the host. */
@@ -174,22 +175,36 @@ static bool find_vm(struct batch *b, uint64_t id)
 	return true;
 }
 
-int batch_begin_vm(struct batch *b, const struct vm *vm, int64_t ts_ms)
+int batch_begin(struct batch *b, const struct batch_owner *o, int64_t ts_ms)
 {
 	struct batch_vm v = {
-		.id = vm->id,
+		.id = o->id,
 		.ts_ms = ts_ms,
-		.org = str_from(vm->org),
-		.standard = { str_from(vm->app), str_from(vm->host), str_from(vm->instance),
-		              str_from(vm->region) },
+		.org = str_from(o->org),
+		.standard = { str_from(o->app), str_from(o->host), str_from(o->instance),
+		              str_from(o->region) },
 	};
 
-	if (find_vm(b, vm->id))
+	if (find_vm(b, o->id))
 		return 0;
 	/* A sample that follows a refusal must not end up with the VM before. */
 	b->current = NO_VM;
 	v.hash = hash_vm(&v);
 	return vm_add(b, &v);
+}
+
+int batch_begin_vm(struct batch *b, const struct vm *vm, int64_t ts_ms)
+{
+	const struct batch_owner owner = {
+		.id = vm->id,
+		.org = vm->org,
+		.app = vm->app,
+		.host = vm->host,
+		.instance = vm->instance,
+		.region = vm->region,
+	};
+
+	return batch_begin(b, &owner, ts_ms);
 }
 
 static bool same_extra(const struct str *have, const char *const *want, uint32_t n)
@@ -256,6 +271,28 @@ int batch_add(struct batch *b, enum series_id id, const char *const *extra, doub
 		return refuse(b, -EINVAL);
 	return add(b, id, extra,
 	           catalog[id].scale < 1 ? value / l->divisor : value * catalog[id].scale);
+}
+
+int batch_add_histogram(struct batch *b, enum series_id id, const char *const *extra,
+                        const struct histogram *h, const struct histogram_bounds *bounds)
+{
+	const char *with_le[SERIES_EXTRA_MAX] = { NULL };
+	uint64_t n = 0;
+	int r = 0;
+
+	assert(catalog[id].part == SERIES_BUCKET);
+	for (uint32_t i = 1; i < catalog_layout(id)->n_extra; i++)
+		with_le[i] = extra[i - 1];
+	for (uint32_t i = 0; r == 0 && i <= bounds->n; i++) {
+		n += h->buckets[i];
+		with_le[0] = bounds->le_texts[i];
+		r = batch_add(b, id, with_le, (double)n);
+	}
+	if (r == 0)
+		r = batch_add(b, id + SERIES_SUM - SERIES_BUCKET, extra, (double)h->sum_ns);
+	if (r == 0)
+		r = batch_add(b, id + SERIES_COUNT - SERIES_BUCKET, extra, (double)n);
+	return r;
 }
 
 size_t batch_n_samples(const struct batch *b)

@@ -20,6 +20,8 @@
 
 struct vm;
 struct batch;
+struct histogram;
+struct histogram_bounds;
 
 #define BATCH_EXTRA_LABELS_MAX SERIES_EXTRA_MAX
 
@@ -36,10 +38,30 @@ void batch_free(struct batch *b); /* one holder less; the last frees. NULL is fi
 int batch_begin_vm(struct batch *b, const struct vm *vm, int64_t ts_ms);
 
 /*
+ * The same for what is no VM: an app at the edge, a volume. Texts are borrowed until the call
+ * returns; an empty one is a label that the samples do not have.
+ */
+struct batch_owner {
+	uint64_t id; /* with BATCH_OWNER_ID, which VMs' ids never have; else as of a VM */
+	const char *org, *app, *host, *instance, *region;
+};
+
+#define BATCH_OWNER_ID (1ull << 63)
+
+int batch_begin(struct batch *b, const struct batch_owner *owner, int64_t ts_ms);
+
+/*
  * Adds a sample to the VM begun last. @value is in the kernel's unit (see the row's scale);
  * @extra are the values of the row's extra labels, in the row's order.
  */
 int batch_add(struct batch *b, enum series_id id, const char *const *extra, double value);
+
+/*
+ * Adds a histogram's series, cumulative as they are exported: @bucket_id is the row's id_BUCKET,
+ * @extra are the values of the row's extra labels without le, in the row's order.
+ */
+int batch_add_histogram(struct batch *b, enum series_id bucket_id, const char *const *extra,
+                        const struct histogram *h, const struct histogram_bounds *bounds);
 
 size_t batch_n_samples(const struct batch *b);
 uint64_t batch_n_refused(const struct batch *b); /* for want of room: of samples, or memory */

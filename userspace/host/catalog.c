@@ -14,16 +14,35 @@
 
 #include "userspace/base/util.h"
 
+#define SUFFIX_BUCKET "_bucket"
+#define SUFFIX_SUM    "_sum"
+#define SUFFIX_COUNT  "_count"
+
+static const size_t suffix_bytes[] = {
+	[SERIES_WHOLE] = 0,
+	[SERIES_BUCKET] = sizeof(SUFFIX_BUCKET) - 1,
+	[SERIES_SUM] = sizeof(SUFFIX_SUM) - 1,
+	[SERIES_COUNT] = sizeof(SUFFIX_COUNT) - 1,
+};
+
 const struct series_row catalog[SERIES_N] = {
-#define SERIES(id, n, t, sc, src, l, h) \
+#define ROW(id, n, t, p, sc, src, l, h) \
 	[id] = { .name = (n),           \
 		 .source = (src),       \
 		 .labels = (l),         \
 		 .help = (h),           \
 		 .type = (t),           \
+		 .part = (p),           \
 		 .scale = (sc) },
+#define SERIES(id, n, t, sc, src, l, h) ROW(id, n, t, SERIES_WHOLE, sc, src, l, h)
+#define HISTOGRAM(id, n, src, l, h)                                                            \
+	ROW(id##_BUCKET, n SUFFIX_BUCKET, SERIES_HISTOGRAM, SERIES_BUCKET, 1, src, "le," l, h) \
+	ROW(id##_SUM, n SUFFIX_SUM, SERIES_HISTOGRAM, SERIES_SUM, 1e-9, src, l, h)             \
+	ROW(id##_COUNT, n SUFFIX_COUNT, SERIES_HISTOGRAM, SERIES_COUNT, 1, src, l, h)
 #include "userspace/host/catalog.def"
 #undef SERIES
+#undef HISTOGRAM
+#undef ROW
 };
 
 static const struct str standard[SERIES_STANDARD_N] = { STR_INIT("app"), STR_INIT("host"),
@@ -37,7 +56,13 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 const char *series_type_name(enum series_type type)
 {
-	return type == SERIES_COUNTER ? "counter" : "gauge";
+	static const char *const type_names[] = {
+		[SERIES_COUNTER] = "counter",
+		[SERIES_GAUGE] = "gauge",
+		[SERIES_HISTOGRAM] = "histogram",
+	};
+
+	return type_names[type];
 }
 
 struct str catalog_standard_label(uint32_t i)
@@ -102,6 +127,13 @@ const struct series_layout *catalog_layout(enum series_id id)
 	assert(id < SERIES_N);
 	(void)pthread_once(&once, lay_out_all);
 	return &layouts[id];
+}
+
+struct str catalog_family(enum series_id id)
+{
+	struct str name = catalog_layout(id)->name;
+
+	return (struct str){ name.p, name.len - suffix_bytes[catalog[id].part] };
 }
 
 bool catalog_is_prefix(const char *p)

@@ -9,6 +9,10 @@
  * catalog.def: SERIES(id, "name", TYPE, scale, "source", "extra labels", "help")
  *   scale         exported = kernel value * scale, the one place where units are converted
  *   extra labels  comma-separated, besides app, region, host, instance; "" for none
+ *
+ *              HISTOGRAM(id, "name_seconds", "source", "extra labels", "help"), of nanoseconds:
+ *              three series, id_BUCKET with the further label le in front, id_SUM and id_COUNT;
+ *              batch_add_histogram() fills them from a struct histogram
  */
 
 #include <stdbool.h>
@@ -23,25 +27,37 @@
 
 enum series_type {
 	SERIES_COUNTER,
-	SERIES_GAUGE
+	SERIES_GAUGE,
+	SERIES_HISTOGRAM
+};
+
+/* What of a histogram a row is; everything else is whole. */
+enum series_part {
+	SERIES_WHOLE,
+	SERIES_BUCKET,
+	SERIES_SUM,
+	SERIES_COUNT
 };
 
 enum series_id {
 #define SERIES(id, name, type, scale, source, labels, help) id,
+#define HISTOGRAM(id, name, source, labels, help)           id##_BUCKET, id##_SUM, id##_COUNT,
 #include "userspace/host/catalog.def"
 #undef SERIES
+#undef HISTOGRAM
 	SERIES_N,
 };
 
 struct series_row {
 	const char *name, *source, *labels, *help;
 	enum series_type type;
+	enum series_part part;
 	double scale;
 };
 
 extern const struct series_row catalog[SERIES_N];
 
-const char *series_type_name(enum series_type type); /* "counter", "gauge" */
+const char *series_type_name(enum series_type type); /* "counter", "gauge", "histogram" */
 
 /*
  * What follows from a row, worked out once: the exported name, the extra labels apart, and the
@@ -59,6 +75,8 @@ struct series_layout {
 /* Threads: any. Cost: a table look-up after the first call. */
 const struct series_layout *catalog_layout(enum series_id id);
 struct str catalog_standard_label(uint32_t i); /* i < SERIES_STANDARD_N */
+/* The name that TYPE and HELP go by: of a histogram's parts, what they have in common. */
+struct str catalog_family(enum series_id id);
 
 /* Good as the start of every metric name: letters, digits and _, at most 32. */
 bool catalog_is_prefix(const char *prefix);

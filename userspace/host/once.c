@@ -49,9 +49,9 @@ static int put_sample(void *ctx, enum series_id id, const struct label *labels, 
 
 	if (id != f->id)
 		return 0;
-	if (!f->begun) {
-		(void)snprintf(name, sizeof(name), "%.*s", (int)catalog_layout(id)->name.len,
-		               catalog_layout(id)->name.p);
+	/* The three parts of a histogram are one family: they follow each other. */
+	if (!f->begun && catalog[id].part <= SERIES_BUCKET) {
+		(void)snprintf(name, sizeof(name), "%.*s", STR_FMT(catalog_family(id)));
 		promtext_write_metadata(f->out, name, series_type_name(catalog[id].type),
 		                        catalog[id].help);
 	}

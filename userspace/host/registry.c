@@ -275,6 +275,21 @@ static void overlay_disks(const struct registry *r, struct vm *vm, const struct 
 	}
 }
 
+/* The texts were checked when the description was read. */
+static void overlay_network(struct vm *vm, const struct vm_spec *s)
+{
+	for (; vm->n_addresses < s->n_addresses; vm->n_addresses++)
+		(void)net_addr_parse(s->addresses[vm->n_addresses],
+		                     &vm->addresses[vm->n_addresses]);
+	for (; vm->n_listeners < s->n_listeners; vm->n_listeners++)
+		(void)net_endpoint_parse(s->listeners[vm->n_listeners],
+		                         &vm->listeners[vm->n_listeners]);
+	for (; vm->n_hostnames < s->n_hostnames; vm->n_hostnames++)
+		COPY(vm->hostnames[vm->n_hostnames], s->hostnames[vm->n_hostnames]);
+	vm->soft_limit = (uint32_t)s->soft_limit;
+	vm->hard_limit = (uint32_t)s->hard_limit;
+}
+
 /* What the file says goes before what the process shows. */
 static void overlay_spec(const struct registry *r, struct vm *vm, const struct vm_spec *s)
 {
@@ -292,6 +307,7 @@ static void overlay_spec(const struct registry *r, struct vm *vm, const struct v
 		overlay_taps(vm, s);
 	if (s->n_disks > 0)
 		overlay_disks(r, vm, s);
+	overlay_network(vm, s);
 }
 
 /* The templates were checked when the configuration was read, so they expand. */

@@ -20,6 +20,7 @@
 #define WHERE_CAP  128
 #define PID_MAX    ((uint64_t)INT32_MAX)
 #define MEMORY_MAX ((uint64_t)1 << 50)
+#define LIMIT_MAX  ((uint64_t)1000000)
 
 enum field_type {
 	F_TEXT,  /* char[cap], not empty */
@@ -38,6 +39,8 @@ struct field {
 	uint64_t max; /* of a number; items of a list */
 	const struct object *sub;
 	size_t count_offset; /* of a list: uint32_t */
+	/* Of a text that is more than a text: what was expected, or NULL when it is that. */
+	const char *(*fault)(const char *text);
 };
 
 struct object {
@@ -87,6 +90,40 @@ static const struct object metrics_object = { metrics_fields, ARRAY_SIZE(metrics
 	F_LIST, false, offsetof(struct vm_spec, f), \
 		.max = (items), .sub = &(object), .count_offset = offsetof(struct vm_spec, n_##f)
 
+static const char *not_an_address(const char *text)
+{
+	struct net_addr a;
+
+	return net_addr_parse(text, &a) < 0 || net_addr_is_any(&a)
+	               ? "expected an IP address like 10.0.0.7 or fdaa::3"
+	               : NULL;
+}
+
+static const char *not_an_endpoint(const char *text)
+{
+	struct net_endpoint a;
+
+	return net_endpoint_parse(text, &a) < 0
+	               ? "expected address and port like 10.0.0.7:443, [fdaa::3]:443 or *:443"
+	               : NULL;
+}
+
+static const char *not_a_hostname(const char *text)
+{
+	const char *name = text[0] == '*' && text[1] == '.' ? text + 2 : text;
+	size_t len = strlen(name);
+
+	return strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != len || len == 0 ||
+	                       name[0] == '.' || name[len - 1] == '.' || strstr(name, "..")
+	               ? "expected a name like www.example.com or *.example.com in lower case"
+	               : NULL;
+}
+
+#define TEXTS(f, items, check)                                              \
+	F_TEXTS, false, offsetof(struct vm_spec, f),                        \
+		.cap = sizeof(((struct vm_spec *)0)->f[0]), .max = (items), \
+		.count_offset = offsetof(struct vm_spec, n_##f), .fault = (check)
+
 static const struct field vm_fields[] = {
 	{ "org", F_SLUG, true, AT(vm_spec, org) },
 	{ "app", F_TEXT, true, AT(vm_spec, app) },
@@ -104,6 +141,11 @@ static const struct field vm_fields[] = {
 	{ "disks", LIST(disks, disk_object, VM_DISKS_MAX) },
 	{ "volumes", LIST(volumes, volume_object, SPEC_VOLUMES_MAX) },
 	{ "metrics", LIST(metrics, metrics_object, SPEC_METRICS_MAX) },
+	{ "addresses", TEXTS(addresses, VM_ADDRESSES_MAX, not_an_address) },
+	{ "hostnames", TEXTS(hostnames, VM_HOSTNAMES_MAX, not_a_hostname) },
+	{ "listeners", TEXTS(listeners, VM_LISTENERS_MAX, not_an_endpoint) },
+	{ "soft_limit", F_COUNT, false, AT(vm_spec, soft_limit), .max = LIMIT_MAX },
+	{ "hard_limit", F_COUNT, false, AT(vm_spec, hard_limit), .max = LIMIT_MAX },
 };
 static const struct object vm_object = { vm_fields, ARRAY_SIZE(vm_fields), sizeof(struct vm_spec) };
 
@@ -134,7 +176,8 @@ static int read_text(struct reader *r, const struct field *f, const json_t *v, c
 	if (f->type == F_PATH && s.p[0] != '/')
 		return fault(r, f->name, "expected a path that begins with /");
 	memcpy(dst, s.p, s.len);
-	return 0;
+	dst[s.len] = '\0';
+	return f->fault && f->fault(dst) ? fault(r, f->name, f->fault(dst)) : 0;
 }
 
 static int read_count(struct reader *r, const struct field *f, const json_t *v, uint64_t *dst)
@@ -178,7 +221,9 @@ static int read_list(struct reader *r, const struct field *f, const json_t *v, c
 		memcpy(outer, r->where, sizeof(outer));
 		(void)snprintf(name, sizeof(name), "%.60s%s[%zu]", outer, f->name, i);
 		if (f->type == F_TEXTS) {
-			struct field one = { .name = name + strlen(outer), .cap = f->cap };
+			struct field one = { .name = name + strlen(outer),
+				             .cap = f->cap,
+				             .fault = f->fault };
 
 			ret = read_text(r, &one, item, into + f->offset + i * f->cap);
 		} else {

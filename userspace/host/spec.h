@@ -14,6 +14,7 @@
 
 #include "userspace/base/err.h"
 #include "userspace/base/str.h"
+#include "userspace/host/net_addr.h"
 #include "userspace/host/vm.h"
 
 #define SPEC_BYTES_MAX     ((size_t)64 << 10)
@@ -54,7 +55,12 @@ struct vm_spec {
 	struct spec_disk disks[VM_DISKS_MAX];
 	struct spec_volume volumes[SPEC_VOLUMES_MAX];
 	struct spec_metrics metrics[SPEC_METRICS_MAX];
-	uint32_t n_taps, n_disks, n_volumes, n_metrics;
+	char addresses[VM_ADDRESSES_MAX][NET_ENDPOINT_TEXT_CAP]; /* of the VM: net_addr_parse() */
+	char hostnames[VM_HOSTNAMES_MAX][VM_HOSTNAME_CAP];       /* of the app at the edge */
+	char listeners[VM_LISTENERS_MAX]
+		      [NET_ENDPOINT_TEXT_CAP]; /* of the app: net_endpoint_parse() */
+	uint64_t soft_limit, hard_limit;       /* of concurrency */
+	uint32_t n_taps, n_disks, n_volumes, n_metrics, n_addresses, n_hostnames, n_listeners;
 };
 
 /*

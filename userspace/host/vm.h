@@ -18,12 +18,18 @@
 #include <sys/types.h>
 
 #include "userspace/base/sample.h"
+#include "userspace/host/net_addr.h"
 
 #define VM_TAPS_MAX   16
 #define VM_DISKS_MAX  32
 #define VM_VCPUS_MAX  256
 #define VM_LABEL_CAP  128 /* bytes of app, region, …, NUL included */
 #define VM_DEVICE_CAP 32
+
+#define VM_ADDRESSES_MAX 8
+#define VM_HOSTNAMES_MAX 16
+#define VM_HOSTNAME_CAP  254
+#define VM_LISTENERS_MAX 8
 
 enum vmm_kind {
 	VMM_OTHER,
@@ -64,4 +70,10 @@ struct vm {
 	struct vm_disk disks[VM_DISKS_MAX];
 	struct vm_vcpu vcpus[VM_VCPUS_MAX];
 	uint32_t n_taps, n_disks, n_vcpus;
+	/* What the proxies know it by: its own addresses, and names and listeners of its app. */
+	struct net_addr addresses[VM_ADDRESSES_MAX];
+	struct net_endpoint listeners[VM_LISTENERS_MAX];
+	char hostnames[VM_HOSTNAMES_MAX][VM_HOSTNAME_CAP]; /* lower case; may begin with "*." */
+	uint32_t n_addresses, n_listeners, n_hostnames;
+	uint32_t soft_limit, hard_limit; /* of concurrency; 0 = none */
 };

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The taps source against frames that the test counts itself: a child stands for the VMM, with a
- * tap in a
- * network namespace of its own. What it writes to the tap the guest "sent"; what the host's
- * stack sends
- * into the tap the guest "received" when the VMM reads it.
+ * tap in a network namespace of its own. What it writes to the tap the guest "sent"; what the
+ * host's stack sends into the tap the guest "received" when the VMM reads it.
  */
 #include "tests/bpf/source_test.h"
 

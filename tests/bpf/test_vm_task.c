@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * CPU accounting against readings that do not share its code: an event log of sched_switch for
- * time on the
- * CPU and time waiting, and the cgroup's own cpu.stat for throttling. Not rusage: this kernel
- * subtracts
- * steal time there. Each reading is taken while the thread sleeps: what is on a CPU is counted
- * only at
- * the next tick or switch.
+ * CPU accounting against readings that do not share its code: an event log of sched_switch for time
+ * on the CPU and time waiting, and the cgroup's own cpu.stat for throttling. Not rusage: this
+ * kernel subtracts steal time there. Each reading is taken while the thread sleeps: what is on a
+ * CPU is counted only at the next tick or switch.
  */
 #include "tests/bpf/bpf_test.h"
 

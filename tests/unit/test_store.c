@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The store through its door: what is appended is found, survives close and reopen, and follows
- * the stated
- * rules; what is refused is counted by reason; a random model agrees before and after reopening.
+ * The store through its door: what is appended is found, survives close and reopen, and follows the
+ * stated rules; what is refused is counted by reason; a random model agrees before and after
+ * reopening.
  */
 #include "tests/unit/unit.h"
 

@@ -6,8 +6,7 @@
  *
  *	_cleanup_(part_freep) struct part *p = NULL;
  *
- * and hands it over with TAKE_PTR(). There is no other way to transfer ownership out of a
- * function,
+ * and hands it over with TAKE_PTR(). There is no other way to transfer ownership out of a function,
  * so a reviewer finds every owner and every hand-over by searching for two words.
  */
 

@@ -2,8 +2,7 @@
 #pragma once
 
 /*
- * Configuration: a strict YAML file into a C struct, driven by one table row for each setting.
- * The
+ * Configuration: a strict YAML file into a C struct, driven by one table row for each setting. The
  * row is all there is: default, range, unit, message, --print-config, man page and docs/config.md
  * follow from it.
  *

@@ -3,8 +3,7 @@
 
 /*
  * The two things that C++ libraries do best, behind extern "C": shortest round-trip numbers
- * (std::to_chars, std::from_chars) and RE2 (linear time, the language's own dialect). No
- * exception
+ * (std::to_chars, std::from_chars) and RE2 (linear time, the language's own dialect). No exception
  * leaves this file, and no other file is C++.
  */
 
@@ -30,8 +29,7 @@ struct cxx_regex;
  * cxx_regex_new() - compiles @pattern (RE2 syntax, UTF-8, dot matches newline, as Prometheus
  * does).
  *
- * Memory for the automaton is bounded by @max_mem_bytes. Returns 0, -ENOMEM, or -EINVAL with
- * RE2's
+ * Memory for the automaton is bounded by @max_mem_bytes. Returns 0, -ENOMEM, or -EINVAL with RE2's
  * explanation copied to @msg (NUL-terminated, cut to @msg_cap).
  */
 int cxx_regex_new(struct cxx_regex **ret, const char *pattern, size_t len, size_t max_mem_bytes,

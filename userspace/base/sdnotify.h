@@ -2,10 +2,9 @@
 #pragma once
 
 /*
- * systemd's readiness protocol: one datagram to $NOTIFY_SOCKET (sd_notify(3) documents it).
- * Written
- * by hand because a privileged program should not link libsystemd and what that pulls in.
- * Without NOTIFY_SOCKET every call does nothing and succeeds.
+ * systemd's readiness protocol: one datagram to $NOTIFY_SOCKET (sd_notify(3) documents it). Written
+ * by hand because a privileged program should not link libsystemd and what that pulls in. Without
+ * NOTIFY_SOCKET every call does nothing and succeeds.
  */
 
 #include <stdint.h>

@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * Every series that the daemon can produce: one row of catalog.def each. A source names a row
- * and gives
- * a number in the kernel's unit; name, exported unit, TYPE, HELP and labels follow from the row.
+ * Every series that the daemon can produce: one row of catalog.def each. A source names a row and
+ * gives a number in the kernel's unit; name, exported unit, TYPE, HELP and labels follow from the
+ * row.
  *
  * catalog.def: SERIES(id, "name", TYPE, scale, "source", "extra labels", "help")
  *   scale         exported = kernel value * scale, the one place where units are converted

@@ -31,9 +31,8 @@ struct source_ops {
 
 	/*
 	 * Appends this source's samples of all its VMs to @out (batch_begin_vm(), batch_add()),
-	 * stamped
-	 * @now_ms. Returns 0, or a negative errno when reading failed; what was appended before
-	 * stays valid.
+	 * stamped @now_ms. Returns 0, or a negative errno when reading failed; what was appended
+	 * before stays valid.
 	 */
 	int (*collect)(struct source *src, int64_t now_ms, struct batch *out);
 	void (*free)(struct source *src); /* NULL is fine, half-opened is fine */

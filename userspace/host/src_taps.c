@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Source taps: what each VM received and sent, from the counters of its taps, seen in a mirror:
- * what a
- * tap transmits the guest receives. Bytes include the Ethernet header.
+ * what a tap transmits the guest receives. Bytes include the Ethernet header.
  *
- * Shape    one netlink socket for each network namespace that has VMs, closed with the last of
- *          them (an
- *          open socket would keep the namespace alive). Interfaces are found by name when a VM
- *          comes and
- *          again whenever an expected index is missing from a dump: a tap may be made again.
+ * Shape    one netlink socket for each network namespace that has VMs, closed with the last of them
+ *          (an open socket would keep the namespace alive). Interfaces are found by name when a VM
+ *          comes and again whenever an expected index is missing from a dump: a tap may be made
+ *          again.
  */
 #include <errno.h>
 #include <stddef.h>

@@ -6,10 +6,9 @@
  *          with it. user = guest code, system = the VMM's and KVM's own work, steal = ready but not
  *          running, idle = the rest of the wall clock; the other six are 0. Under emulation
  *          (no KVM) all the thread's time is guest code.
- * Steal    run_delay contains throttled time, so that has to come off: what CFS bandwidth held
- *          back is
- *          the VM's own limit and not a busy host. Throttling is kept for the cgroup, delay for the
- *          thread; each thread bears its share of the interval's throttling by its delay.
+ * Steal    run_delay contains throttled time, so that has to come off: what CFS bandwidth held back
+ *          is the VM's own limit and not a busy host. Throttling is kept for the cgroup, delay for
+ *          the thread; each thread bears its share of the interval's throttling by its delay.
  * Counters Everything is accumulated from differences that are never negative: a counter does not
  *          run backwards when the kernel's estimate of a share changes.
  */

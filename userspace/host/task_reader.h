@@ -3,10 +3,8 @@
 
 /*
  * Per-thread CPU accounting of watched processes, from the BPF iterator (bpf/vm_task.bpf.c) or,
- * where the
- * kernel refuses it, from /proc/PID/task/TID/{schedstat,stat}: some 20 times dearer, and without
- * the
- * cgroup's throttling. Both give the same records.
+ * where the kernel refuses it, from /proc/PID/task/TID/{schedstat,stat}: some 20 times dearer, and
+ * without the cgroup's throttling. Both give the same records.
  *
  * Threads  The collector's.
  */

@@ -3,13 +3,11 @@
 
 /*
  * A VM as the sources see it: who it is (labels), which process runs it, and which host objects
- * (threads, taps, block devices) are its. The registry (userspace/host/registry.h) makes and
- * owns these;
- * sources borrow them between vm_added() and vm_gone().
+ * (threads, taps, block devices) are its. The registry (userspace/host/registry.h) makes and owns
+ * these; sources borrow them between vm_added() and vm_gone().
  *
- * A VM never changes under a source: when its description changes, the registry announces
- * vm_gone() and
- * vm_added() of a new struct with the same instance.
+ * A VM never changes under a source: when its description changes, the registry announces vm_gone()
+ * and vm_added() of a new struct with the same instance.
  */
 
 #include <stdbool.h>

@@ -7,10 +7,8 @@
  * a source of samples.
  *
  * The ring is bounded: lost events are counted by the kernel side, and the caller answers a loss
- * with a
- * scan of /proc. Exec events are sent only for processes whose comm is in the wanted table (VMM
- * names);
- * exit events only for watched tgids, so a busy host costs two map look-ups a process.
+ * with a scan of /proc. Exec events are sent only for processes whose comm is in the wanted table
+ * (VMM names); exit events only for watched tgids, so a busy host costs two map look-ups a process.
  */
 
 #include <stdbool.h>

@@ -30,8 +30,7 @@ struct rw_request {
 };
 
 /*
- * rw_decode() - @body (decompressed) into @ret, whose arrays live in @arena and whose slices
- * point
+ * rw_decode() - @body (decompressed) into @ret, whose arrays live in @arena and whose slices point
  * into @body. Returns 0, -EBADMSG with @e naming field and byte, -ENOSPC or -ENOMEM of the arena.
  * Native histograms (field 4) and exemplars (field 3) of a series are skipped; *@ret_skipped (may
  * be NULL) counts the histograms.

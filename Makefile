@@ -4,7 +4,7 @@
 # folder of the chosen variant.
 
 VERSION := $(shell cat VERSION)
-COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+COMMIT  := $(shell git describe --always --dirty --exclude='*' --abbrev=12 2>/dev/null || echo unknown)
 SAN     ?=
 DEBUG   ?=
 comma   := ,
@@ -61,8 +61,8 @@ BPF_TESTS := $(patsubst %.c,$(O)/%,$(wildcard tests/bpf/test_*.c))
 CRASH_TESTS := $(patsubst %.c,$(O)/%,$(wildcard tests/crash/test_*.c))
 FUZZERS   := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: all unit fuzzers bpf-tests check check-unit check-san check-bpf check-e2e check-crash check-fuzz check-fresh check-rig check-rig-smoke check-tidy \
-	demo bench fuzz format format-check lint docs compdb deps clean help
+# Every target with a ## line is a command, not a file.
+.PHONY: FORCE unit fuzzers bpf-tests check-rig-smoke $(shell sed -n 's/^\([a-z0-9-]*\):.*\#\# .*/\1/p' Makefile)
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -82,14 +82,25 @@ $(O)/lib/%.a:
 
 $(O)/periscope-host: $(O)/userspace/host/main.o
 $(O)/periscope-region: $(O)/api/main.o
-$(PROGRAMS): $(ARCHIVES)
+$(PROGRAMS): $(O)/commit.o $(ARCHIVES)
 	$(call say,LD,$@)$(CXX) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group \
 		$(ARCHIVES) -Wl,--end-group $(LIBS)
 
-$(O)/tests/unit/% $(O)/tests/bpf/%: $(O)/tests/unit/%.o
+$(O)/scripts/docs_tables: %: %.o $(ARCHIVES)
+	$(call say,LD,$@)$(CXX) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(ARCHIVES) \
+		-Wl,--end-group $(LIBS)
+
 $(UNIT) $(BPF_TESTS) $(CRASH_TESTS): %: %.o $(ARCHIVES)
 	$(call say,LD,$@)$(CXX) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(ARCHIVES) \
 		-Wl,--end-group $(LIBS) -lcmocka
+
+# Written again only when it says something new.
+$(O)/commit.c: FORCE
+	$(Q)mkdir -p $(@D) && { printf '#include "userspace/base/version.h"\n'; \
+		printf 'const char build_commit[] = "%s";\n' '$(COMMIT)'; } >$@.new && \
+		{ cmp -s $@.new $@ && rm $@.new || mv $@.new $@; }
+$(O)/commit.o: $(O)/commit.c
+	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 $(O)/%.o: %.c
 	$(Q)mkdir -p $(@D)
@@ -121,8 +132,10 @@ check: ## Everything: installs what it needs, builds, runs all tests
 	$(Q)scripts/deps
 	$(Q)scripts/check
 
-check-unit: $(UNIT) ## Unit tests of this variant
-	$(Q)JOBS=$(shell nproc) scripts/run-tests unit $(UNIT)
+# What is the same in all variants is tested in one of them.
+UNIT_ONCE := $(if $(SAN)$(DEBUG),,$(wildcard tests/unit/test_*.sh))
+check-unit: $(UNIT) $(if $(UNIT_ONCE),$(PROGRAMS) $(O)/scripts/docs_tables) ## Unit tests of this variant
+	$(Q)O=$(O) JOBS=$(shell nproc) scripts/run-tests unit $(UNIT) $(UNIT_ONCE)
 
 check-san: ## Unit tests under ASan+UBSan and under TSan
 	$(Q)$(MAKE) --no-print-directory SAN=address,undefined check-unit
@@ -173,6 +186,11 @@ check-fresh: ## Both README commands on a fresh minimal Debian 12 (root, deboots
 check-tidy: ## The rules of the tree that no compiler checks
 	$(Q)scripts/tidy --self-test
 	$(Q)scripts/tidy
+	$(Q)scripts/check-links --self-test
+	$(Q)scripts/check-links
+
+docs: $(PROGRAMS) $(O)/scripts/docs_tables ## Write the generated pages: settings, series, metrics, functions
+	$(Q)O=$(O) scripts/gen-docs
 
 lint: ## clang-tidy, cppcheck, shellcheck, mandoc -Tlint
 	$(Q)scripts/lint $(ALL_CFLAGS)
@@ -190,7 +208,7 @@ clean: ## Remove every build variant
 	$(Q)rm -rf build
 
 help: ## This list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  V=1 shows commands; SAN=address,undefined|thread, DEBUG=1, WERROR=1 choose a variant"
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* periscope-region: options, settings, and the life of one region. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,6 +10,7 @@
 #include "userspace/base/log.h"
 #include "userspace/base/opt.h"
 #include "userspace/base/util.h"
+#include "userspace/base/version.h"
 
 #define CONF_PATH "/etc/periscope/region.yml"
 
@@ -49,24 +51,18 @@ static void print(struct buf *b)
 	buf_done(b);
 }
 
-static int load_conf(const struct options *o, struct region_conf *conf, struct err *e)
+static struct region_conf_source source_of(const struct options *o)
 {
-	const struct {
-		const char *key, *text;
-	} overrides[] = {
-		{ "listen", o->listen },       { "data", o->data },
-		{ "retention", o->retention }, { "query.latency_offset", o->latency_offset },
-		{ "log.level", o->log_level },
+	return (struct region_conf_source){
+		.path = o->dev      ? NULL
+		        : o->config ? o->config
+		                    : CONF_PATH,
+		.overrides = { { "listen", o->listen },
+		               { "data", o->data },
+		               { "retention", o->retention },
+		               { "query.latency_offset", o->latency_offset },
+		               { "log.level", o->log_level } },
 	};
-	int r = conf_init(&region_conf_schema, conf);
-
-	if (r == 0)
-		r = o->dev ? region_conf_dev(conf)
-		           : conf_load(&region_conf_schema, o->config ? o->config : CONF_PATH, conf,
-		                       e);
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(overrides); i++)
-		r = region_conf_override(conf, overrides[i].key, overrides[i].text, e);
-	return r == 0 ? region_conf_check(conf, e) : r;
 }
 
 static int write_port_file(const char *path, const char *address, struct err *e)
@@ -76,15 +72,20 @@ static int write_port_file(const char *path, const char *address, struct err *e)
 	return r < 0 ? err_set(e, r, "%s: %s", path, strerror(-r)) : 0;
 }
 
-static int serve(const struct options *o, struct region_conf *conf, struct err *e)
+static int failure_code(int r)
 {
-	const char *path = o->dev ? NULL : o->config ? o->config : CONF_PATH;
+	return r == -EPERM || r == -EACCES ? EXIT_PRIVILEGE : EXIT_RUNTIME;
+}
+
+static int serve(const struct options *o, const struct region_conf_source *source,
+                 struct region_conf *conf, struct err *e)
+{
 	struct region *region = NULL;
 	char address[LISTEN_TEXT_MAX];
 
 	region_block_signals();
 	log_set_level((enum log_level)conf->log_level);
-	int r = region_open(&region, conf, path, e);
+	int r = region_open(&region, conf, source, e);
 
 	if (r == 0)
 		r = region_listen(region, address, e);
@@ -95,14 +96,15 @@ static int serve(const struct options *o, struct region_conf *conf, struct err *
 		region_run(region);
 	}
 	region_close(region);
-	return r < 0 ? complain(EXIT_RUNTIME, e) : EXIT_DONE;
+	return r < 0 ? complain(failure_code(r), e) : EXIT_DONE;
 }
 
 static int with_conf(const struct options *o, struct region_conf *conf, struct err *e)
 {
+	const struct region_conf_source source = source_of(o);
 	struct buf out = BUF_INIT;
 
-	if (load_conf(o, conf, e) < 0)
+	if (region_conf_read(&source, conf, e) < 0)
 		return complain(EXIT_CONFIG, e);
 	if (o->print_config) {
 		conf_print(&region_conf_schema, conf, &out);
@@ -113,7 +115,7 @@ static int with_conf(const struct options *o, struct region_conf *conf, struct e
 		(void)puts("the settings are valid");
 		return EXIT_DONE;
 	}
-	return serve(o, conf, e);
+	return serve(o, &source, conf, e);
 }
 
 int main(int argc, char **argv)
@@ -132,7 +134,7 @@ int main(int argc, char **argv)
 		return EXIT_DONE;
 	}
 	if (o.version) {
-		(void)puts("periscope-region " PERISCOPE_VERSION);
+		(void)printf("periscope-region " PERISCOPE_VERSION " (commit %s)\n", build_commit);
 		return EXIT_DONE;
 	}
 	if (o.dev && (o.config || !o.data)) {

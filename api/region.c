@@ -11,12 +11,14 @@
 #include "api/route.h"
 #include "api/selfmetrics.h"
 #include "userspace/base/alloc.h"
+#include "userspace/base/clock.h"
 #include "userspace/base/log.h"
 #include "userspace/base/metrics.h"
 #include "userspace/base/sdnotify.h"
 #include "userspace/base/util.h"
 
 #define REPLAY_EXTEND_US    (60 * 1000000ull)
+#define STUCK_NS            (600 * 1000000000ull) /* beyond the time of a query */
 #define REQUEST_MEMORY_MAX  ((size_t)1 << 30)
 #define WATCHDOG_DEFAULT_NS (3600 * 1000000000ull) /* without a watchdog: wake up now and then */
 
@@ -57,14 +59,12 @@ static void reload(struct region *region)
 	struct err e = ERR_INIT;
 	const char *key;
 
-	if (!region->conf_path) {
+	if (!region->source.path) {
 		log_info("conf: there is no file to reload");
 		return;
 	}
 	(void)sdnotify_reloading();
-	if (conf_init(&region_conf_schema, &fresh) < 0 ||
-	    conf_load(&region_conf_schema, region->conf_path, &fresh, &e) < 0 ||
-	    region_conf_check(&fresh, &e) < 0) {
+	if (region_conf_read(&region->source, &fresh, &e) < 0) {
 		log_error("conf: not reloaded, the old settings stay", STRV("why", e.msg));
 	} else if ((key = conf_unreloadable_change(&region_conf_schema, &region->conf, &fresh))) {
 		log_error("conf: not reloaded, a setting needs a restart", STRV("setting", key));
@@ -73,7 +73,7 @@ static void reload(struct region *region)
 		region_conf_apply(&region->conf, &fresh);
 		pthread_mutex_unlock(&region->lock);
 		log_set_level((enum log_level)fresh.log_level);
-		log_info("conf: reloaded", STRV("file", region->conf_path));
+		log_info("conf: reloaded", STRV("file", region->source.path));
 	}
 	conf_done(&region_conf_schema, &fresh);
 	(void)sdnotify_ready("serving");
@@ -93,7 +93,8 @@ static void on_progress(void *ctx, uint64_t done_bytes, uint64_t all_bytes)
 	(void)sdnotify_extend_timeout(REPLAY_EXTEND_US);
 }
 
-int region_open(struct region **ret, struct region_conf *conf, const char *conf_path, struct err *e)
+int region_open(struct region **ret, struct region_conf *conf,
+                const struct region_conf_source *source, struct err *e)
 {
 	struct region *region = mem_zalloc(1, sizeof(*region));
 
@@ -103,7 +104,7 @@ int region_open(struct region **ret, struct region_conf *conf, const char *conf_
 	}
 	region->conf = *conf;
 	*conf = (struct region_conf){ 0 };
-	region->conf_path = conf_path;
+	region->source = *source;
 	pthread_mutex_init(&region->lock, NULL);
 	const struct store_conf sc = {
 		.dir = region->conf.data,
@@ -203,6 +204,20 @@ static void log_state(struct region *region)
 	         U64("writes_waiting", h.waiting[LANE_WRITE]));
 }
 
+/* Nobody is told that all is well while a request takes longer than any may. */
+static void beat(struct region *region)
+{
+	struct region_conf conf;
+
+	region_settings(region, &conf);
+	uint64_t limit_ns = STUCK_NS + (uint64_t)conf.query_timeout_ms * 1000000;
+
+	if (http_is_stuck(region->http, clock_mono_ns(), limit_ns))
+		log_error("a request hangs: the watchdog is not told that all is well");
+	else
+		(void)sdnotify_watchdog();
+}
+
 void region_run(struct region *region)
 {
 	uint64_t beat_ns = sdnotify_watchdog_us() * 1000 / 2;
@@ -215,7 +230,7 @@ void region_run(struct region *region)
 	for (;;) {
 		int sig = sigtimedwait(&set, NULL, &wait);
 
-		(void)sdnotify_watchdog();
+		beat(region);
 		if (sig == SIGHUP)
 			reload(region);
 		else if (sig == SIGUSR1)

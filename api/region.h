@@ -25,15 +25,18 @@
 struct region {
 	struct store *store;
 	struct http *http;
-	pthread_mutex_t lock;    /* of conf */
-	struct region_conf conf; /* owned */
-	const char *conf_path;   /* SIGHUP reads it again; NULL = there is no file */
+	pthread_mutex_t lock;             /* of conf */
+	struct region_conf conf;          /* owned */
+	struct region_conf_source source; /* SIGHUP reads it again, if it has a file */
 	_Atomic bool stopping;
 };
 
-/* Takes over what @conf holds, also on failure. Errors of store_open(), with @e. */
-int region_open(struct region **ret, struct region_conf *conf, const char *conf_path,
-                struct err *e);
+/*
+ * Takes over what @conf holds, also on failure; the strings of @source are borrowed. Errors of
+ * store_open(), with @e.
+ */
+int region_open(struct region **ret, struct region_conf *conf,
+                const struct region_conf_source *source, struct err *e);
 
 /* @ret_address gets "host:port" (LISTEN_TEXT_MAX bytes). */
 int region_listen(struct region *region, char *ret_address, struct err *e);

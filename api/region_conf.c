@@ -119,7 +119,7 @@ static int set_enum(const struct conf_row *row, int *field, const char *text)
 
 int region_conf_override(struct region_conf *conf, const char *key, const char *text, struct err *e)
 {
-	const struct conf_row *row = row_of(key);
+	const struct conf_row *row = text ? row_of(key) : NULL;
 	void *field;
 	int r = -EINVAL;
 
@@ -151,6 +151,18 @@ int region_conf_dev(struct region_conf *conf)
 	free(orgs->v);
 	*orgs = (struct conf_strings){ v, 1 };
 	return 0;
+}
+
+int region_conf_read(const struct region_conf_source *from, struct region_conf *ret, struct err *e)
+{
+	int r = conf_init(&region_conf_schema, ret);
+
+	if (r == 0)
+		r = from->path ? conf_load(&region_conf_schema, from->path, ret, e)
+		               : region_conf_dev(ret);
+	for (size_t i = 0; r == 0 && i < REGION_OVERRIDES_MAX; i++)
+		r = region_conf_override(ret, from->overrides[i].key, from->overrides[i].text, e);
+	return r == 0 ? region_conf_check(ret, e) : r;
 }
 
 static size_t scalar_bytes(enum conf_type type)

@@ -45,5 +45,20 @@ int region_conf_override(struct region_conf *conf, const char *key, const char *
 /* The organisations become "dev" alone. 0 or -ENOMEM. */
 int region_conf_dev(struct region_conf *conf);
 
+/*
+ * Where all settings come from: a file, or with a NULL @path the defaults and the organisation
+ * "dev"; then single ones of the command line, which go before the file's now and at every reload.
+ */
+#define REGION_OVERRIDES_MAX 8
+struct region_conf_source {
+	const char *path;
+	struct {
+		const char *key, *text; /* NULL @text: not given */
+	} overrides[REGION_OVERRIDES_MAX];
+};
+
+/* All of that, checked. 0, or a negative errno with @e; conf_done() is due in both cases. */
+int region_conf_read(const struct region_conf_source *from, struct region_conf *ret, struct err *e);
+
 /* Copies the reloadable settings; they are all plain numbers. */
 void region_conf_apply(struct region_conf *live, const struct region_conf *fresh);

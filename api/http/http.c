@@ -29,6 +29,7 @@
 #include <microhttpd.h>
 
 #include "userspace/base/alloc.h"
+#include "userspace/base/beat.h"
 #include "userspace/base/clock.h"
 #include "userspace/base/queue.h"
 #include "userspace/base/util.h"
@@ -41,7 +42,7 @@ struct http {
 	struct http_conf conf;
 	struct http_ops ops;
 	struct queue *lanes[LANE_N];
-	pthread_t *workers;
+	struct worker *workers;
 	unsigned n_workers;
 	_Atomic bool stopping;
 	_Atomic uint64_t in_flight; /* handed to a worker, or being answered */
@@ -50,9 +51,11 @@ struct http {
 	_Atomic uint64_t refused_busy, refused_large, refused_slow;
 };
 
-struct worker_start {
+struct worker {
+	pthread_t thread;
 	struct http *h;
 	struct queue *lane;
+	struct beat beat; /* of one request */
 };
 
 struct exchange {
@@ -394,15 +397,16 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *conn, const 
 
 static void *worker_run(void *arg)
 {
-	struct worker_start start = *(struct worker_start *)arg;
-	struct http *h = start.h;
+	struct worker *w = arg;
+	struct http *h = w->h;
 	void *item;
 
-	free(arg);
-	while (queue_pop(start.lane, -1, &item) == 0) {
+	while (queue_pop(w->lane, -1, &item) == 0) {
 		struct exchange *x = item;
 
+		beat_begin(&w->beat);
 		x->resp.status = h->ops.serve(h->ops.ctx, &x->req, &x->resp);
+		beat_end(&w->beat);
 		MHD_resume_connection(x->conn);
 	}
 	return NULL;
@@ -410,21 +414,19 @@ static void *worker_run(void *arg)
 
 static int start_worker(struct http *h, enum lane lane)
 {
-	struct worker_start *start = mem_alloc(sizeof(*start));
+	struct worker *w = &h->workers[h->n_workers];
 	char name[16];
 
-	if (!start)
-		return -ENOMEM;
-	*start = (struct worker_start){ h, h->lanes[lane] };
-	int r = pthread_create(&h->workers[h->n_workers], NULL, worker_run, start);
+	w->h = h;
+	w->lane = h->lanes[lane];
+	int r = pthread_create(&w->thread, NULL, worker_run, w);
 
-	if (r != 0) {
-		free(start);
+	if (r != 0)
 		return -r;
-	}
 	(void)snprintf(name, sizeof(name), "%s-%u", lane == LANE_QUERY ? "query" : "ingest",
 	               h->n_workers);
-	(void)pthread_setname_np(h->workers[h->n_workers++], name);
+	(void)pthread_setname_np(w->thread, name);
+	h->n_workers++;
 	return 0;
 }
 
@@ -453,7 +455,7 @@ static void stop_workers(struct http *h)
 			queue_close(h->lanes[lane]);
 	}
 	for (unsigned i = 0; i < h->n_workers; i++)
-		(void)pthread_join(h->workers[i], NULL);
+		(void)pthread_join(h->workers[i].thread, NULL);
 	for (unsigned lane = 0; lane < LANE_N; lane++) {
 		if (h->lanes[lane])
 			queue_free(h->lanes[lane]);
@@ -536,6 +538,15 @@ static uint64_t connections(struct http *h)
 		MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
 
 	return info ? info->num_connections : 0;
+}
+
+bool http_is_stuck(const struct http *h, uint64_t now_ns, uint64_t limit_ns)
+{
+	for (unsigned i = 0; i < h->n_workers; i++) {
+		if (beat_is_stuck(&h->workers[i].beat, now_ns, limit_ns))
+			return true;
+	}
+	return false;
 }
 
 void http_get_stats(struct http *h, struct http_stats *ret)

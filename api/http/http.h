@@ -125,4 +125,9 @@ int http_start(struct http **ret, int fd, const struct http_conf *conf, const st
  * 503), for at most @grace_ms, then closes everything and frees @h.
  */
 void http_stop(struct http *h, uint64_t grace_ms);
+/*
+ * Whether a worker has been on one request for more than @limit_ns, as of @now_ns (monotonic). Any
+ * thread.
+ */
+bool http_is_stuck(const struct http *h, uint64_t now_ns, uint64_t limit_ns);
 void http_get_stats(struct http *h, struct http_stats *ret);

@@ -97,20 +97,20 @@ struct fixture {
 
 static struct region *open_region(const char *dir, const char *const *orgs, size_t n_orgs)
 {
+	const struct region_conf_source source = {
+		.overrides = { { "data", dir }, { "query.latency_offset", "0s" } },
+	};
 	struct region_conf conf;
 	struct region *region;
 	struct err e = ERR_INIT;
 
-	assert_int_equal(0, conf_init(&region_conf_schema, &conf));
-	assert_int_equal(0, region_conf_dev(&conf));
-	assert_int_equal(0, region_conf_override(&conf, "data", dir, &e));
-	assert_int_equal(0, region_conf_override(&conf, "query.latency_offset", "0s", &e));
+	assert_int_equal(0, region_conf_read(&source, &conf, &e));
 	conf.organisations.v = mem_realloc(conf.organisations.v, n_orgs, sizeof(char *));
 	for (size_t i = 1; i < n_orgs; i++)
 		conf.organisations.v[i] = mem_strndup(orgs[i], strlen(orgs[i]));
 	conf.organisations.n = n_orgs;
 	assert_int_equal(0, region_conf_check(&conf, &e));
-	if (region_open(&region, &conf, NULL, &e) < 0)
+	if (region_open(&region, &conf, &source, &e) < 0)
 		fail_msg("%s", e.msg);
 	return region;
 }

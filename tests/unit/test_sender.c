@@ -332,6 +332,26 @@ static void test_new_address_ends_the_wait(void **state)
 	host_conf_done(&second);
 }
 
+/* A request that is under way is no hang, until it takes longer than any may. */
+static void test_stuck(void **state)
+{
+	static const struct peer_answer script[] = { { .stall = true } };
+	const uint64_t minute_ns = 60000000000u;
+	struct peer *p = peer_start(script, ARRAY_SIZE(script));
+	struct host_conf conf = conf_for(p, "  timeout: 60s\n");
+	struct sender *s = start(&conf);
+
+	(void)state;
+	assert_false(sender_is_stuck(s, clock_mono_ns() + 60 * minute_ns)); /* idle */
+	sender_push(s, batch_of(1));
+	wait_for_requests(p, 1);
+	assert_true(sender_is_stuck(s, clock_mono_ns() + 11 * minute_ns));
+	assert_false(sender_is_stuck(s, clock_mono_ns() + 5 * minute_ns));
+	sender_stop(s, 0);
+	peer_stop(p);
+	host_conf_done(&conf);
+}
+
 static void test_token(void **state)
 {
 	static const struct peer_answer script[] = { { .status = 204 } };
@@ -390,6 +410,7 @@ int main(void)
 		cmocka_unit_test(test_retry_after_is_obeyed),
 		cmocka_unit_test(test_end_gives_up),
 		cmocka_unit_test(test_new_address_ends_the_wait),
+		cmocka_unit_test(test_stuck),
 		cmocka_unit_test(test_token),
 		cmocka_unit_test(test_no_address_sends_nothing),
 	};

@@ -103,6 +103,15 @@ void buf_put_double(struct buf *b, double v)
 		b->len += num_format_double(v, dst);
 }
 
+void buf_put_cell(struct buf *b, const char *text)
+{
+	for (; *text; text++) {
+		if (*text == '|')
+			buf_putc(b, '\\');
+		buf_putc(b, *text);
+	}
+}
+
 const char *buf_cstr(struct buf *b)
 {
 	char *end = buf_reserve(b, 1);

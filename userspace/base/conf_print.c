@@ -249,16 +249,6 @@ const char *conf_unreloadable_change(const struct conf_schema *schema, const voi
 	return NULL;
 }
 
-/* A bar would end the cell. */
-static void put_cell(struct buf *out, const char *text)
-{
-	for (; *text; text++) {
-		if (*text == '|')
-			buf_putc(out, '\\');
-		buf_putc(out, *text);
-	}
-}
-
 static void document_default(const struct conf_row *row, struct buf *out)
 {
 	bool list = row->type == CONF_STRUCTS || row->type == CONF_STRINGS;
@@ -279,7 +269,7 @@ static void document_rows(const struct conf_schema *schema, const char *prefix, 
 		buf_puts(out, " | ");
 		document_default(row, out);
 		buf_printf(out, " | %s | ", row->reloadable ? "yes" : "no");
-		put_cell(out, row->sentence ? row->sentence : "");
+		buf_put_cell(out, row->sentence ? row->sentence : "");
 		buf_puts(out, " |\n");
 		if (row->type != CONF_STRUCTS)
 			continue;

@@ -18,9 +18,17 @@ static const struct {
 } levels[] = { { "error", 3 }, { "warn", 4 }, { "info", 6 }, { "debug", 7 } };
 
 static _Atomic int level_max = LOG_INFO_LEVEL;
+static _Atomic bool level_is_pinned;
 
 void log_set_level(enum log_level max)
 {
+	if (!level_is_pinned)
+		level_max = (int)max;
+}
+
+void log_pin_level(enum log_level max)
+{
+	level_is_pinned = true;
 	level_max = (int)max;
 }
 

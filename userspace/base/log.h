@@ -2,17 +2,15 @@
 #pragma once
 
 /*
- * Logging of the programs (libraries return errors, they do not log): a constant message and
- * typed
+ * Logging of the programs (libraries return errors, they do not log): a constant message and typed
  * pairs, one logfmt line each:
  *
  *	log_warn("wal: segment is torn, replay stops here", U64("seg", seg), STRV("file", name));
  *	level=warn msg="wal: segment is torn, replay stops here" seg=42 file=00000042.wal
  *
- * Under systemd (JOURNAL_STREAM is set) a "<priority>" prefix tells journald the level.
- * Each call site is rate-limited: after LOG_BURST lines in 10 s it is silent until the 10 s are
- * over,
- * then says how many were dropped. Never pass a token; never a whole query above debug.
+ * Under systemd (JOURNAL_STREAM is set) a "<priority>" prefix tells journald the level. Each call
+ * site is rate-limited: after LOG_BURST lines in 10 s it is silent until the 10 s are over, then
+ * says how many were dropped. Never pass a token; never a whole query above debug.
  *
  * Threads: safe; one write(2) a line.
  */
@@ -60,6 +58,7 @@ struct log_site {
 #define LOG_BURST 10
 
 void log_set_level(enum log_level max);
+void log_pin_level(enum log_level max); /* for good: log_set_level() changes nothing from here on */
 int log_parse_level(const char *text, enum log_level *ret); /* error warn info debug; -EINVAL */
 bool log_enabled(enum log_level level);
 void log_line(struct log_site *site, enum log_level level, const char *msg,

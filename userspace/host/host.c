@@ -460,6 +460,15 @@ static int watchdog_wait_ms(void)
 	return us == 0 ? -1 : (int)MIN(us / 2000 + 1, (uint64_t)60000);
 }
 
+/* Nobody is told that all is well while the sender hangs; the collector is this thread. */
+static void beat(const struct host *h)
+{
+	if (sender_is_stuck(h->sender, clock_mono_ns()))
+		log_error("the sender hangs: the watchdog is not told that all is well");
+	else
+		(void)sdnotify_watchdog();
+}
+
 void host_run(struct host *h)
 {
 	struct epoll_event events[EVENTS_MAX];
@@ -469,13 +478,14 @@ void host_run(struct host *h)
 	log_info("collecting", STRV("version", PERISCOPE_VERSION),
 	         U64("vms", registry_n_running(h->registry)),
 	         U64("sources", sources_n_up(h->sources)));
+	tick(h); /* who waits for readiness may rely on samples being on their way */
 	(void)sdnotify_ready("collecting");
 	while (!h->ending) {
 		int n = epoll_wait(h->epoll_fd, events, EVENTS_MAX, wait_ms);
 
 		for (int i = 0; i < n && !h->ending; i++)
 			dispatch(h, events[i].data.fd);
-		(void)sdnotify_watchdog();
+		beat(h);
 	}
 	(void)sdnotify_stopping();
 	log_info("ending: what waits is sent first");

@@ -5,10 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <bpf/libbpf.h>
+
 #include "userspace/base/alloc.h"
 #include "userspace/base/log.h"
 #include "userspace/base/opt.h"
 #include "userspace/base/util.h"
+#include "userspace/base/version.h"
 #include "userspace/host/host.h"
 #include "userspace/host/host_conf.h"
 #include "userspace/host/once.h"
@@ -16,7 +19,7 @@
 
 struct options {
 	bool once, check_config, print_config, help, version;
-	const char *config;
+	const char *config, *log_level;
 };
 
 #define ROW(n, arg, type, field, help)                                    \
@@ -25,6 +28,7 @@ struct options {
 	}
 static const struct opt_row rows[] = {
 	ROW("config", "FILE", STRING, config, "settings; default " HOST_CONF_PATH),
+	ROW("log-level", "LEVEL", STRING, log_level, "error, warn, info or debug"),
 	ROW("once", NULL, FLAG, once, "collect once, print the samples and exit"),
 	ROW("check-config", NULL, FLAG, check_config, "check the settings and exit"),
 	ROW("print-config", NULL, FLAG, print_config, "print the settings in effect and exit"),
@@ -97,6 +101,31 @@ static int inspect(const struct options *o, const struct host_conf *conf)
 	return o->once ? print_once(conf) : -1;
 }
 
+/* What the kernel or libbpf refused is told by the source that asked; this is for debugging. */
+__attribute__((format(printf, 2, 0))) static int on_libbpf(enum libbpf_print_level level,
+                                                           const char *format, va_list args)
+{
+	char text[1024];
+
+	if (level == LIBBPF_DEBUG || !log_enabled(LOG_DEBUG_LEVEL))
+		return 0;
+	(void)vsnprintf(text, sizeof(text), format, args);
+	log_debug("libbpf", STRS("says", str_trim(str_from(text))));
+	return 0;
+}
+
+static int pin_level(const char *name, struct err *e)
+{
+	enum log_level level;
+
+	if (log_parse_level(name, &level) < 0)
+		return err_set(e, -EINVAL,
+		               "--log-level: found \"%.20s\", expected error, warn, info or debug",
+		               name);
+	log_pin_level(level);
+	return 0;
+}
+
 static int with_conf(const struct options *o)
 {
 	const char *path = o->config ? o->config : HOST_CONF_PATH;
@@ -125,6 +154,8 @@ int main(int argc, char **argv)
 	struct err e = ERR_INIT;
 	int r = opt_parse(rows, ARRAY_SIZE(rows), argc, argv, &o, &e);
 
+	if (r == 0 && o.log_level)
+		r = pin_level(o.log_level, &e);
 	if (r < 0)
 		return complain(EXIT_USAGE, r, &e);
 	if (o.help) {
@@ -135,8 +166,10 @@ int main(int argc, char **argv)
 		return EXIT_DONE;
 	}
 	if (o.version) {
-		(void)puts("periscope-host " PERISCOPE_VERSION);
+		(void)printf("periscope-host " PERISCOPE_VERSION " (commit %s, libbpf %s)\n",
+		             build_commit, libbpf_version_string());
 		return EXIT_DONE;
 	}
+	(void)libbpf_set_print(on_libbpf);
 	return with_conf(&o);
 }

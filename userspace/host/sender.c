@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "userspace/base/alloc.h"
+#include "userspace/base/beat.h"
 #include "userspace/base/cleanup.h"
 #include "userspace/base/clock.h"
 #include "userspace/base/file.h"
@@ -35,6 +36,7 @@
 #define TOKEN_BYTES_MAX   ((size_t)16 << 10)
 #define RETRY_AFTER_MAX_S 300
 #define MS_NS             1000000ull
+#define STUCK_NS          (600 * 1000 * MS_NS) /* twice the longest remote_write.timeout */
 
 #define REQUEST_HELP "Requests to the region, by result."
 static struct metric sent =
@@ -74,6 +76,7 @@ struct sender {
 	bool finished;              /* the thread is about to end */
 	_Atomic uint64_t giveup_ns; /* monotonic; 0 = never */
 	_Atomic int abort;          /* for the request on its way */
+	struct beat beat;           /* of one request */
 
 	/* Of the sender's thread alone. */
 	struct settings *now;
@@ -237,8 +240,10 @@ static enum outcome attempt(struct sender *s, int64_t *ret_retry_after_s, char *
 		(void)snprintf(why, cap, "remote_write.url is now empty");
 		return REFUSED;
 	}
+	beat_begin(&s->beat);
 	int r = http_post(s->client, &req, &s->abort, &reply, &e);
 
+	beat_end(&s->beat);
 	if (r < 0) {
 		(void)snprintf(why, cap, "%s", e.msg[0] ? e.msg : strerror(-r));
 		return AGAIN;
@@ -467,6 +472,11 @@ void sender_push(struct sender *s, struct batch *b)
 		batch_free(b);
 	else
 		outbox_push(s->outbox, b);
+}
+
+bool sender_is_stuck(const struct sender *s, uint64_t now_ns)
+{
+	return beat_is_stuck(&s->beat, now_ns, STUCK_NS);
 }
 
 void sender_stop(struct sender *s, int64_t flush_ms)

@@ -18,6 +18,7 @@
  * Threads  All functions on the collector thread.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "userspace/base/err.h"
@@ -37,6 +38,12 @@ int sender_set_conf(struct sender *s, const struct host_conf *conf, struct err *
 
 /* Takes over @b. With an empty remote_write.url it is freed. */
 void sender_push(struct sender *s, struct batch *b);
+
+/*
+ * Whether the thread has been in one request for longer than any may take, as of @now_ns
+ * (monotonic): then it hangs, and no watchdog should be told that all is well. Any thread.
+ */
+bool sender_is_stuck(const struct sender *s, uint64_t now_ns);
 
 /* Sends what waits for at most @flush_ms (a request on its way: a second more), then frees @s. */
 void sender_stop(struct sender *s, int64_t flush_ms); /* NULL is fine */

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 
+#include "tests/unit/doc.h"
 #include "userspace/base/alloc.h"
 #include "userspace/wire/promtext.h"
 
@@ -135,6 +136,67 @@ static void test_bad_line_costs_itself_only(void **state)
 	}
 }
 
+/* ---- docs/format/exposition.md -------------------------------------------------------------- */
+
+static int write_again(void *ctx, const struct promtext_sample *s)
+{
+	struct seen *seen = ctx;
+
+	promtext_write_sample(&seen->text, s->labels, s->n_labels, s->value,
+	                      s->has_ts ? &s->ts_ms : NULL);
+	return 0;
+}
+
+/* The next row "| `line` | cell |" of the table, without code marks; false behind the last. */
+static bool next_row(struct str *table, struct str *line, struct str *cell)
+{
+	struct str row, rest;
+
+	if (!str_cut(*table, '\n', &row, table) || !str_starts(row, STR("| `")))
+		return false;
+	*line = doc_between(row, "| `", "` | ", &rest);
+	*cell = str_trim(rest);
+	cell->len -= 2; /* " |" at the end */
+	if (cell->len > 2 && cell->p[0] == '`')
+		*cell = (struct str){ cell->p + 1, cell->len - 2 };
+	return true;
+}
+
+static size_t try_table(struct str page, const char *head, bool good)
+{
+	const struct promtext_ops again = { write_again, NULL, on_bad };
+	struct str table, line, want;
+	size_t n = 0;
+
+	(void)doc_between(page, head, "|---|---|\n", &table);
+	for (; next_row(&table, &line, &want); n++) {
+		struct seen seen = { 0 };
+
+		unit_note("%.*s", STR_FMT(line));
+		struct str exact = unit_strdup(line);
+
+		assert_int_equal(0, promtext_parse(exact, &again, &seen));
+		free((void *)(uintptr_t)exact.p);
+		assert_int_equal(good ? 0 : 1, seen.n_bad);
+		if (good)
+			assert_str_equal(want, str_trim(buf_str(&seen.text)));
+		else
+			assert_str_equal(want, str_from(seen.bad.msg));
+		buf_done(&seen.text);
+	}
+	return n;
+}
+
+static void test_the_document(void **state)
+{
+	_cleanup_(doc_done) struct doc doc = { 0 };
+	struct str page = doc_open(&doc, "docs/format/exposition.md");
+
+	(void)state;
+	assert_int_equal(8, try_table(page, "| line | is the sample |\n", true));
+	assert_int_equal(10, try_table(page, "| line | why |\n", false));
+}
+
 static void test_label_limit(void **state)
 {
 	_cleanup_(buf_done) struct buf text = BUF_INIT;
@@ -246,6 +308,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good),
 		cmocka_unit_test(test_bad_line_costs_itself_only),
+		cmocka_unit_test(test_the_document),
 		cmocka_unit_test(test_label_limit),
 		cmocka_unit_test(test_callback_stops),
 		cmocka_unit_test(test_round_trip),

@@ -11,6 +11,7 @@
 
 #include <jansson.h>
 
+#include "tests/unit/doc.h"
 #include "tests/unit/tempdir.h"
 #include "userspace/base/buf.h"
 #include "userspace/base/cleanup.h"
@@ -59,45 +60,10 @@ static void assert_bad(const char *text, const char *why)
 
 /* ---- docs/vm-spec.md ------------------------------------------------------------------------ */
 
-struct doc {
-	struct buf text;
-};
-
-static void doc_done(struct doc *d)
-{
-	buf_done(&d->text);
-}
-
-static struct str doc_open(struct doc *d)
-{
-	int r = file_read(DOC, &d->text, (size_t)1 << 20);
-
-	if (r < 0)
-		fail_msg("%s: %s; run from the root of the tree", DOC, strerror(-r));
-	return buf_str(&d->text);
-}
-
-/* What stands between @open and @close, first occurrence; *@rest follows it. */
-static struct str between(struct str text, const char *open, const char *close, struct str *rest)
-{
-	const char *a = memmem(text.p, text.len, open, strlen(open));
-
-	*rest = str_skip(text, text.len);
-	if (!a)
-		return STR_NULL;
-	struct str body = str_skip(text, (size_t)(a - text.p) + strlen(open));
-	const char *b = memmem(body.p, body.len, close, strlen(close));
-
-	if (!b)
-		return STR_NULL;
-	*rest = str_skip(body, (size_t)(b - body.p) + strlen(close));
-	return (struct str){ body.p, (size_t)(b - body.p) };
-}
-
 static void test_example_of_the_document(void **state)
 {
 	_cleanup_(doc_done) struct doc doc = { 0 };
-	struct str rest, example = between(doc_open(&doc), "```json\n", "```", &rest);
+	struct str rest, example = doc_between(doc_open(&doc, DOC), "```json\n", "```", &rest);
 	struct err e = ERR_INIT;
 	struct vm_spec s;
 
@@ -138,7 +104,7 @@ static void test_example_of_the_document(void **state)
 	assert_int_equal(20, s.soft_limit);
 	assert_int_equal(25, s.hard_limit);
 
-	struct str smallest = between(rest, "`{", "}`", &rest);
+	struct str smallest = doc_between(rest, "`{", "}`", &rest);
 
 	assert_int_equal(0, spec_parse((struct str){ smallest.p - 1, smallest.len + 2 }, &s, &e));
 	assert_int_equal(4711, s.pid);
@@ -373,12 +339,12 @@ static void check_required(const struct row *row)
 static void test_every_field_of_the_document(void **state)
 {
 	_cleanup_(doc_done) struct doc doc = { 0 };
-	struct str line, rest, text = doc_open(&doc);
+	struct str line, rest, text = doc_open(&doc, DOC);
 	struct row row = { 0 };
 	size_t n = 0;
 
 	(void)state;
-	text = between(text, "## Fields", "## Errors", &rest);
+	text = doc_between(text, "## Fields", "## Errors", &rest);
 	while (text.len > 0) {
 		(void)str_cut(text, '\n', &line, &text);
 		if (str_starts(line, STR("### ")))
@@ -397,7 +363,7 @@ static void test_every_field_of_the_document(void **state)
 /* "| `added` | `message` |": the left side goes over a good description. */
 static void check_error_row(struct str line)
 {
-	struct str rest, added = between(line, "| `", "` | `", &rest);
+	struct str rest, added = doc_between(line, "| `", "` | `", &rest);
 	struct str message = { rest.p, 0 };
 	char text[512], why[256];
 
@@ -421,11 +387,11 @@ static void check_error_row(struct str line)
 static void test_every_error_of_the_document(void **state)
 {
 	_cleanup_(doc_done) struct doc doc = { 0 };
-	struct str line, rest, text = doc_open(&doc);
+	struct str line, rest, text = doc_open(&doc, DOC);
 	size_t n = 0;
 
 	(void)state;
-	(void)between(text, "## Err", "\n", &rest);
+	(void)doc_between(text, "## Err", "\n", &rest);
 	for (text = rest; text.len > 0;) {
 		(void)str_cut(text, '\n', &line, &text);
 		if (!str_starts(line, STR("| `")))

@@ -13,6 +13,7 @@ int aggr_group_name(struct eval *ev, const struct ast_call *c, struct mname *mn)
 	} else {
 		r = mname_keep(ev->arena, mn, &c->labels);
 	}
+	mn->as_stored = false;
 	return r < 0 ? eval_no_memory(ev) : 0;
 }
 
@@ -88,7 +89,7 @@ int aggr_feed(struct aggr_state *st, const struct mname *mn, const double *value
 	int64_t number;
 	int r;
 
-	if (!has_value(values, st->g->n))
+	if (!st->with_empty && !has_value(values, st->g->n))
 		return 0;
 	r = find_group(st->ev, st->call, &st->groups, &st->key, &group, &number);
 	if (r < 0 || number < 0)

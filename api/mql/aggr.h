@@ -24,6 +24,7 @@ struct aggr_state {
 	struct eval *ev;
 	const struct grid *g;
 	const struct ast_call *call;
+	bool with_empty; /* series without any value make groups, too */
 	struct keymap groups;
 	struct mname *names;
 	struct aggr_acc *accs;

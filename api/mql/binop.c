@@ -273,7 +273,10 @@ static int one_to_one(struct eval *ev, const struct grid *g, const struct ast_bi
 	if (r < 0)
 		return r;
 	struct mname mn = gr->left[0]->mn;
-	struct str name = drops_name(b) ? STR_NULL : mn.name;
+
+	if (drops_name(b))
+		mn.name = STR_NULL;
+	struct str name = mn.name;
 
 	if (b->match == AST_MATCH_ON)
 		r = mname_keep(ev->arena, &mn, &b->labels);
@@ -282,7 +285,7 @@ static int one_to_one(struct eval *ev, const struct grid *g, const struct ast_bi
 	if (r < 0)
 		return eval_no_memory(ev);
 	/* on() drops the name of a comparison too, unless it is kept by name. */
-	if (b->match != AST_MATCH_ON || b->keep_metric_names)
+	if (b->match == AST_MATCH_ON && b->keep_metric_names)
 		mn.name = name;
 	return put(ev, g, b, mn, gr->left[0]->values, gr->right[0]->values, ret);
 }
@@ -530,7 +533,35 @@ static int set_default(struct set_op *so, struct series_set *ret)
 	return r;
 }
 
-/* Left series sorted, then right series sorted; neighbours with the same labels become one. */
+/* Right series behind the left ones; those with labels of a left one fill its gaps. */
+static int append_right(struct set_op *so, const struct series_set *right, struct series_set *ret)
+{
+	_cleanup_(buf_done) struct buf key = BUF_INIT;
+	struct keymap keys = { 0 };
+	size_t n_left = ret->n;
+	uint32_t *places = ARENA_ARRAY(so->ev->arena, uint32_t, n_left + 1), number;
+	int r = places ? 0 : eval_no_memory(so->ev);
+
+	for (size_t i = 0; r == 0 && i < n_left + right->n; i++) {
+		struct series *s = i < n_left ? &ret->v[i] : &right->v[i - n_left];
+
+		buf_clear(&key);
+		mname_key(&s->mn, &key);
+		if (i >= n_left && keymap_find(&keys, buf_str(&key), &number)) {
+			fill_gaps(so->n_points, &ret->v[places[number]], &s, 1);
+			continue;
+		}
+		if (key.err < 0 ||
+		    (i < n_left && keymap_add(so->ev->arena, &keys, buf_str(&key), &number) < 0) ||
+		    (i >= n_left && set_add(so->ev->arena, ret, *s) < 0))
+			return eval_no_memory(so->ev);
+		if (i < n_left)
+			places[number] = (uint32_t)i;
+	}
+	return r;
+}
+
+/* Left series sorted, then right series sorted. */
 static int set_or(struct set_op *so, struct series_set *ret)
 {
 	struct series_set rest = { 0 };
@@ -544,21 +575,9 @@ static int set_or(struct set_op *so, struct series_set *ret)
 		if (r == 0)
 			r = put_all(so->ev, gr->right, gr->n_right, &rest);
 	}
-	set_sort(ret);
-	set_sort(&rest);
-	for (size_t i = 0; r == 0 && i < rest.n; i++) {
-		struct series *one = &rest.v[i];
-		bool merged = false;
-
-		for (size_t k = 0; k < ret->n && !merged; k++) {
-			merged = mname_cmp(&ret->v[k].mn, &one->mn) == 0;
-			if (merged)
-				fill_gaps(so->n_points, &ret->v[k], &one, 1);
-		}
-		if (!merged && set_add(so->ev->arena, ret, *one) < 0)
-			r = eval_no_memory(so->ev);
-	}
-	return r;
+	if (r == 0 && (set_sort(so->ev->arena, ret) < 0 || set_sort(so->ev->arena, &rest) < 0))
+		r = eval_no_memory(so->ev);
+	return r < 0 ? r : append_right(so, &rest, ret);
 }
 
 /* One entry for each row, so that no row compares names. */
@@ -599,8 +618,9 @@ static int membership(struct eval *ev, const struct grid *g, const struct ast_bi
                       struct series_set *left, struct series_set *right, struct series_set *ret)
 {
 	bool wanted = b->op->number(0, 0) != 0; /* == wants members, != the others */
-	struct series_set *set = is_union(b->left) ? right : left;
-	const struct series_set *members = is_union(b->left) ? left : right;
+	bool mirrored = is_union(b->left);
+	struct series_set *set = mirrored ? right : left;
+	const struct series_set *members = mirrored ? left : right;
 
 	if (members->n == 0 && wanted)
 		return 0;
@@ -618,16 +638,17 @@ static int membership(struct eval *ev, const struct grid *g, const struct ast_bi
 
 /* --- the table ------------------------------------------------------------------------------ */
 
-#define OR_FLAGS BINOP_NO_JOIN | BINOP_OWN_ORDER | BINOP_BOTH
+#define OR_FLAGS     BINOP_NO_JOIN | BINOP_OWN_ORDER | BINOP_BOTH | BINOP_EITHER
+#define UNLESS_FLAGS BINOP_NO_JOIN | BINOP_LEFT_LABELS
 
 static const struct binop rows[] = {
 	/* clang-format off */
 	{ "default", 1, BINOP_BOTH,                         num_or,     op_default, NULL },
 	{ "if",      2, BINOP_RIGHT_FIRST,                  num_and,    op_if,      NULL },
-	{ "ifnot",   2, 0,                                  num_unless, op_ifnot,   NULL },
+	{ "ifnot",   2, BINOP_LEFT_LABELS,                  num_unless, op_ifnot,   NULL },
 	{ "or",      3, OR_FLAGS,                           num_or,     op_or,      NULL },
 	{ "and",     4, BINOP_NO_JOIN | BINOP_RIGHT_FIRST,  num_and,    op_and,     NULL },
-	{ "unless",  4, BINOP_NO_JOIN,                      num_unless, op_unless,  NULL },
+	{ "unless",  4, UNLESS_FLAGS,                       num_unless, op_unless,  NULL },
 	{ "==",      5, BINOP_CMP | BINOP_MEMBER,           num_eq,     NULL,       "==" },
 	{ "!=",      5, BINOP_CMP | BINOP_MEMBER,           num_ne,     NULL,       "!=" },
 	{ "<",       5, BINOP_CMP,                          num_lt,     NULL,       ">"  },

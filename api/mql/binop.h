@@ -18,6 +18,8 @@ enum binop_flags {
 	BINOP_MEMBER = 1 << 5,      /* with a union() on one side it tests membership */
 	BINOP_RIGHT_FIRST = 1 << 6, /* the right side is the smaller one as a rule */
 	BINOP_BOTH = 1 << 7,        /* has a result even if one side is empty */
+	BINOP_LEFT_LABELS = 1 << 8, /* result series are left ones, whatever is on the right */
+	BINOP_EITHER = 1 << 9,      /* result series come from both sides */
 };
 
 struct eval;
@@ -32,7 +34,7 @@ typedef int (*binop_set_f)(struct eval *ev, const struct grid *g, const struct a
 struct binop {
 	const char *name; /* lower case */
 	uint8_t precedence;
-	uint8_t flags;
+	uint16_t flags;
 	double (*number)(double left, double right); /* of two constants; for BINOP_CMP 0 or 1 */
 	binop_set_f set;                             /* NULL: point by point with number() */
 	const char *mirrored;                        /* BINOP_CMP: the operator for swapped sides */

@@ -10,11 +10,14 @@
 #include "api/mql/binop.h"
 #include "api/mql/numtext.h"
 #include "api/mql/plan.h"
+#include "api/mql/pushdown.h"
 #include "api/mql/rollup.h"
 #include "api/mql/rollup_many.h"
 #include "userspace/base/alloc.h"
 #include "userspace/base/clock.h"
 #include "userspace/base/util.h"
+
+#define LONG_WINDOW_MS (3 * 3600 * 1000ll)
 
 void eval_done(struct eval *ev)
 {
@@ -333,6 +336,16 @@ static int inner_points(struct eval *ev, const struct ast *selector, const struc
 	return a->rollup.expr ? 0 : eval_no_memory(ev);
 }
 
+/*
+ * VictoriaMetrics makes a mean over 3 h and more, asked for at one moment, from sums and counts
+ * that it caches, and these have no name. Dashboards see that, unless they say nocache=1.
+ */
+static bool loses_name(const struct eval *ev, const struct rollup_job *job, const struct sink *to)
+{
+	return (job->conf.flags & FN_LONG_NO_NAME) && !ev->q->nocache && job->conf.grid.n == 1 &&
+	       job->conf.window_ms >= LONG_WINDOW_MS && !to->aggr;
+}
+
 static int rollup_run_expr(struct eval *ev, struct rollup_job *job, const struct ast_rollup *ru,
                            const struct ast *at, const struct sink *to)
 {
@@ -349,8 +362,11 @@ static int rollup_run_expr(struct eval *ev, struct rollup_job *job, const struct
 		return eval_fail(ev, at, "a window cannot be negative");
 	if (inner->kind == AST_SELECTOR && inner->selector.n_sets == 0)
 		return to->aggr ? 0 : eval_number(ev, &job->conf.grid, NAN, to->set);
-	if (inner->kind == AST_SELECTOR && !subquery)
+	if (inner->kind == AST_SELECTOR && !subquery) {
+		if (loses_name(ev, job, to))
+			job->keep_names = job->call->call.keep_metric_names;
 		return rollup_selector(ev, job, inner, to);
+	}
 	if (inner->kind == AST_SELECTOR)
 		r = inner_points(ev, inner, &inner);
 	return r < 0 ? r
@@ -566,14 +582,31 @@ static int eval_args(struct eval *ev, const struct grid *g, const struct ast *a,
 	return r;
 }
 
+/* What a call rolls up, or @a itself. */
+static const struct ast *rolled_up(const struct ast *a)
+{
+	if (a->kind != AST_CALL || a->call.fn->kind != FN_ROLLUP)
+		return a;
+	return a->call.args[fn_series_index(a->call.fn, a->call.n_args)];
+}
+
+/* Is it a rollup of stored samples, and not of the points of a subquery? */
+static bool is_direct(const struct ast *a)
+{
+	const struct ast *m = rolled_up(a);
+
+	if (m->kind == AST_ROLLUP && m->rollup.step.len == 0 && !m->rollup.inherit_step)
+		m = m->rollup.expr;
+	return m->kind == AST_SELECTOR;
+}
+
 /* Can the series of this argument go into an aggregate one by one? */
 static bool is_streamable(const struct ast *a)
 {
-	const struct ast *m = a;
+	const struct ast *m = rolled_up(a);
 
-	if (a->kind == AST_CALL && a->call.fn->kind == FN_ROLLUP &&
-	    !(a->call.fn->flags & FN_ABSENT))
-		m = a->call.args[fn_series_index(a->call.fn, a->call.n_args)];
+	if (m != a && (a->call.fn->flags & FN_ABSENT))
+		return false;
 	if (m->kind == AST_ROLLUP && !m->rollup.at)
 		m = m->rollup.expr;
 	return m->kind == AST_SELECTOR;
@@ -606,6 +639,9 @@ static int eval_incremental(struct eval *ev, const struct grid *g, const struct 
                             struct series_set *ret)
 {
 	_cleanup_(aggr_done) struct aggr_state st = { .ev = ev, .g = g, .call = &a->call };
+
+	/* As in VictoriaMetrics, which has a way of its own for aggregates of plain rollups. */
+	st.with_empty = a->call.n_args == 1 && is_direct(a->call.args[0]);
 	int r = 0;
 
 	for (uint32_t i = 0; r == 0 && i < a->call.n_args; i++)
@@ -651,6 +687,24 @@ static int eval_call(struct eval *ev, const struct grid *g, const struct ast *a,
 	return eval_series_call(ev, g, a, ret);
 }
 
+/*
+ * The second side of an operator: not at all when the first has no series and the result will have
+ * none either, and otherwise with filters on the labels that those of the first side have.
+ */
+static int eval_second(struct eval *ev, const struct grid *g, const struct ast *a,
+                       const struct series_set *first, const struct ast *second,
+                       struct series_set *ret)
+{
+	if (!ev->q->no_pushdown && pushdown_may(a)) {
+		if (first->n == 0)
+			return 0;
+		second = pushdown_labels(a, first, second, ev->arena);
+		if (!second)
+			return eval_no_memory(ev);
+	}
+	return eval_expr(ev, g, second, ret);
+}
+
 static int eval_binop(struct eval *ev, const struct grid *g, const struct ast *a,
                       struct series_set *ret)
 {
@@ -660,11 +714,9 @@ static int eval_binop(struct eval *ev, const struct grid *g, const struct ast *a
 	struct series_set *first = right_first ? &right : &left;
 	int r = eval_expr(ev, g, right_first ? b->right : b->left, first);
 
-	if (r == 0 && first->n == 0 && !(b->op->flags & BINOP_BOTH))
-		return 0; /* whatever the other side is: neither its cost nor its errors count */
 	if (r == 0)
-		r = eval_expr(ev, g, right_first ? b->left : b->right,
-		              right_first ? &left : &right);
+		r = eval_second(ev, g, a, first, right_first ? b->left : b->right,
+		                right_first ? &left : &right);
 	if (r == 0)
 		r = binop_eval(ev, g, b, &left, &right, ret);
 	if (r < 0 && ev->e && ev->e->pos < 0 && r == -EINVAL)

@@ -22,20 +22,31 @@ enum fn_kind {
 };
 
 enum fn_flags {
-	FN_KEEP_NAME = 1 << 0,    /* the result keeps __name__ without keep_metric_names */
-	FN_COUNTER = 1 << 1,      /* counter resets are removed from the samples first */
-	FN_PREV_SAMPLE = 1 << 2,  /* reads the sample before the window */
-	FN_WIDEN = 1 << 3,        /* a missing window may grow to two scrape intervals */
-	FN_IN_AGGR = 1 << 4,      /* legal as a string argument of aggr_over_time() */
-	FN_STALE_MARKS = 1 << 5,  /* sees stale marks; they are dropped for all others */
-	FN_LOOKBACK = 1 << 6,     /* a missing window is never above max_lookback */
-	FN_VOLATILE = 1 << 7,     /* differs from call to call: never cached, never folded */
-	FN_SORTED = 1 << 8,       /* orders its result: the API must not sort again */
-	FN_SCALAR_LEFT = 1 << 9,  /* on the left of a comparison it counts as a number */
-	FN_UNION = 1 << 10,       /* == and != with it test membership */
-	FN_ABSENT = 1 << 11,      /* one series for the whole selector, where no series has data */
-	FN_KEEP_SERIES = 1 << 12, /* aggregate: output series are input series */
-	FN_STEP_AHEAD = 1 << 13,  /* the window begins where that of the others ends */
+	FN_KEEP_NAME = 1 << 0,     /* the result keeps __name__ without keep_metric_names */
+	FN_COUNTER = 1 << 1,       /* counter resets are removed from the samples first */
+	FN_PREV_SAMPLE = 1 << 2,   /* reads the sample before the window */
+	FN_WIDEN = 1 << 3,         /* a missing window may grow to two scrape intervals */
+	FN_IN_AGGR = 1 << 4,       /* legal as a string argument of aggr_over_time() */
+	FN_STALE_MARKS = 1 << 5,   /* sees stale marks; they are dropped for all others */
+	FN_LOOKBACK = 1 << 6,      /* a missing window is never above max_lookback */
+	FN_VOLATILE = 1 << 7,      /* differs from call to call: never cached, never folded */
+	FN_SORTED = 1 << 8,        /* orders its result: the API must not sort again */
+	FN_SCALAR_LEFT = 1 << 9,   /* on the left of a comparison it counts as a number */
+	FN_UNION = 1 << 10,        /* == and != with it test membership */
+	FN_ABSENT = 1 << 11,       /* one series for the whole selector, where no series has data */
+	FN_KEEP_SERIES = 1 << 12,  /* aggregate: output series are input series */
+	FN_STEP_AHEAD = 1 << 13,   /* the window begins where that of the others ends */
+	FN_LONG_NO_NAME = 1 << 14, /* a long window at one moment has no name; see eval.c */
+
+	/* What it does to labels besides the name, as far as it matters to pushdown.h. */
+	FN_LABELS_LOST = 1 << 15,    /* the result's labels say nothing of the argument's */
+	FN_LABELS_UNION = 1 << 16,   /* the series of all arguments */
+	FN_LABELS_FIRST = 1 << 17,   /* the label that argument 0 names changes */
+	FN_LABELS_SECOND = 1 << 18,  /* the label that argument 1 names changes */
+	FN_LABELS_LIST = 1 << 19,    /* all labels that arguments from 1 on name change */
+	FN_LABELS_TARGETS = 1 << 20, /* every second one of them changes */
+	FN_LABELS_SET = 1 << 21,     /* arguments from 1 on: a label and its value, and so on */
+	FN_LABELS_KEEP = 1 << 22,    /* arguments from 1 on: the labels that stay */
 };
 
 #define FN_VARIADIC  255
@@ -59,7 +70,7 @@ struct fn {
 	uint8_t args_min, args_max; /* counts, or FN_VARIADIC */
 	int8_t series_arg;          /* index, FN_NO_SERIES or FN_LAST_ARG */
 	uint8_t scan_cost;          /* samples read per call; 0 means the whole window */
-	uint16_t flags;
+	uint32_t flags;
 	union {
 		fn_rollup_f rollup;           /* FN_ROLLUP */
 		fn_math_f math;               /* FN_MATH */

@@ -2,6 +2,7 @@
 /* Aggregates that keep some whole series of each group: outliers, or any k of them. */
 #include "api/mql/aggr.h"
 #include "api/mql/fn_tables.h"
+#include "api/mql/label_order.h"
 #include "api/mql/rollup.h"
 #include "api/mql/stats.h"
 
@@ -106,55 +107,17 @@ struct hashed {
 	const struct series *s;
 };
 
-/*
- * VictoriaMetrics keeps these labels in front of all others, in this order. The choice of series
- * depends on it, and dashboards that are moved here should show the same ones.
- */
-static const char *const front_labels[] = {
-	"namespace", "ns",       "datacenter", "dc",     "environment", "env",
-	"cluster",   "service",  "job",        "model",  "type",        "sensor_type",
-	"db",        "instance", "host",       "server", "pod",         "node",
-	"device",    "tenant",   "client",     "name",   "measurement",
-};
-
-/* The first letter may be large. */
-static bool is_front(struct str label, const char *front)
-{
-	return label.len > 1 && (label.p[0] | 0x20) == front[0] &&
-	       str_eqc(str_skip(label, 1), front + 1);
-}
-
-static size_t front_rank(struct str label)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(front_labels); i++) {
-		if (is_front(label, front_labels[i]))
-			return i;
-	}
-	return ARRAY_SIZE(front_labels);
-}
-
-static void put_ranked(const struct mname *mn, size_t rank, struct buf *b)
-{
-	for (uint32_t i = 0; i < mn->n_tags; i++) {
-		if (front_rank(mn->tags[i].name) != rank)
-			continue;
-		buf_put_str(b, mn->tags[i].name);
-		buf_put_str(b, mn->tags[i].value);
-	}
-}
-
 /* XXH64 of name and labels: a choice that is even, and the same at every call and server. */
 static uint64_t hash_of(const struct mname *mn, struct buf *b)
 {
-	size_t seen[ARRAY_SIZE(front_labels) + 1] = { 0 };
+	uint8_t order[LABEL_ORDER_MAX];
+	uint32_t n = label_order(mn, order);
 
 	buf_clear(b);
 	buf_put_str(b, mn->name);
-	for (uint32_t i = 0; i < mn->n_tags; i++)
-		seen[front_rank(mn->tags[i].name)]++;
-	for (size_t rank = 0; rank < ARRAY_SIZE(seen); rank++) {
-		if (seen[rank] > 0)
-			put_ranked(mn, rank, b);
+	for (uint32_t i = 0; i < n; i++) {
+		buf_put_str(b, mn->tags[order[i]].name);
+		buf_put_str(b, mn->tags[order[i]].value);
 	}
 	return XXH64(buf_str(b).p, buf_str(b).len, 0);
 }

@@ -306,7 +306,7 @@ static const struct fn rows[] = {
 		    "Each series as a share of its group's sum."),
 	FN_AGGR_ROW(zscore, zscore, 1, FN_VARIADIC, 0, FN_KEEP_SERIES,
 		    "Each series' distance from its group's mean, in standard deviations."),
-	FN_AGGR_ROW(count_values, count_values, 2, 2, 1, 0,
+	FN_AGGR_ROW(count_values, count_values, 2, 2, 1, FN_LABELS_FIRST,
 		    "How many series have which value; the value goes into the label."),
 	/* clang-format on */
 };

@@ -34,22 +34,86 @@ static uint32_t k_of(double k, size_t n)
 	return isnan(k) || k < 0 ? 0 : k >= (double)n ? (uint32_t)n : (uint32_t)k;
 }
 
-/*
- * Clears the values of all but the k best of the group at each point. Afterwards @order holds the
- * order at the last point, worst first, as it was before values were cleared there.
- */
-static void keep_best(struct fn_args *a, struct aggr_group *gr, const double *ks, int sign,
-                      struct ranked *order)
-{
-	size_t n = gr->in.n;
+struct value_order {
+	uint32_t n_points;
+	int sign;
+};
 
-	for (uint32_t k = 0; k < a->g->n; k++) {
-		for (size_t i = 0; i < n; i++)
-			order[i] = (struct ranked){ gr->in.v[i].values[k] * sign, &gr->in.v[i] };
-		qsort(order, n, sizeof(*order), ranked_cmp);
-		for (size_t i = 0; i + k_of(ks[k], n) < n; i++)
-			order[i].s->values[k] = NAN;
+static int value_cmp(const void *a, const void *b, void *ctx)
+{
+	const struct value_order *o = ctx;
+
+	return series_cmp_values(((const struct ranked *)a)->s, ((const struct ranked *)b)->s,
+	                         o->n_points, o->sign);
+}
+
+static bool is_worse(const struct ranked *v, size_t a, size_t b)
+{
+	return v[a].rank < v[b].rank || (v[a].rank == v[b].rank && a < b);
+}
+
+/* A heap of places in @v, the worst on top: what came to its @at-th place sinks to its own. */
+static void heap_sink(const struct ranked *v, size_t *heap, size_t n, size_t at)
+{
+	for (size_t child = 2 * at + 1; child < n; child = 2 * at + 1) {
+		if (child + 1 < n && is_worse(v, heap[child + 1], heap[child]))
+			child++;
+		if (!is_worse(v, heap[child], heap[at]))
+			return;
+		size_t other = heap[at];
+
+		heap[at] = heap[child];
+		heap[child] = other;
+		at = child;
 	}
+}
+
+/* Clears the values at point @k of all but the @best best of @v; the later of equals are better. */
+static void clear_worse(struct ranked *v, size_t n, size_t best, uint32_t k, size_t *heap)
+{
+	size_t n_heap = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (isnan(v[i].rank))
+			continue;
+		if (n_heap < best) {
+			heap[n_heap++] = i;
+			for (size_t at = n_heap == best ? n_heap / 2 : 0; at > 0; at--)
+				heap_sink(v, heap, n_heap, at - 1);
+			continue;
+		}
+		size_t worst = best > 0 && is_worse(v, heap[0], i) ? heap[0] : i;
+
+		v[worst].s->values[k] = NAN;
+		if (worst == i)
+			continue;
+		heap[0] = i;
+		heap_sink(v, heap, n_heap, 0);
+	}
+}
+
+/*
+ * Clears the values of all but the k best of the group at each point. @order gets the group's
+ * series, the worst first, by the values that they had before.
+ */
+static int keep_best(struct fn_args *a, struct aggr_group *gr, const double *ks, int sign,
+                     struct ranked *order)
+{
+	struct value_order by = { a->g->n, sign };
+	size_t n = gr->in.n, *heap = ARENA_ARRAY(a->ev->arena, size_t, n);
+	int r = heap ? 0 : eval_no_memory(a->ev);
+
+	for (size_t i = 0; i < n; i++)
+		order[i] = (struct ranked){ NAN, &gr->in.v[i] };
+	if (r == 0 && n > 1)
+		qsort_r(order, n, sizeof(*order), value_cmp, &by);
+	for (uint32_t k = 0; r == 0 && k < a->g->n; k++) {
+		for (size_t i = 0; i < n; i++)
+			order[i].rank = order[i].s->values[k] * sign;
+		clear_worse(order, n, k_of(ks[k], n), k, heap);
+		r = k % 64 == 0 ? eval_tick(a->ev) : 0;
+	}
+	return r;
 }
 
 static int put_best_first(struct fn_args *a, const struct ranked *order, size_t n,
@@ -76,8 +140,9 @@ static int best_by_point(struct fn_args *a, int sign, struct series_set *ret)
 
 		if (!order)
 			return eval_no_memory(a->ev);
-		keep_best(a, &groups[i], ks, sign, order);
-		r = put_best_first(a, order, groups[i].in.n, ret);
+		r = keep_best(a, &groups[i], ks, sign, order);
+		if (r == 0)
+			r = put_best_first(a, order, groups[i].in.n, ret);
 	}
 	return r;
 }

@@ -404,26 +404,26 @@ static int label_value(struct fn_args *a, struct series_set *ret)
 	return r;
 }
 
-#define LABELS(fname, amin, text) \
-	FN_TRANSFORM_ROW(fname, fname, amin, FN_VARIADIC, 0, FN_KEEP_NAME, text)
+#define LABELS(fname, amin, what, text) \
+	FN_TRANSFORM_ROW(fname, fname, amin, FN_VARIADIC, 0, FN_KEEP_NAME | FN_LABELS_##what, text)
 
 static const struct fn rows[] = {
 	/* clang-format off */
-	LABELS(label_set, 1, "Sets labels: pairs of name and value."),
-	LABELS(label_del, 1, "Removes the labels."),
-	LABELS(label_keep, 1, "Removes all other labels."),
-	LABELS(label_copy, 1, "Copies labels: pairs of source and destination."),
-	LABELS(label_move, 1, "Moves labels: pairs of source and destination."),
-	LABELS(label_join, 3, "Joins labels, with a separator between them."),
-	LABELS(label_uppercase, 1, "Makes the labels' letters large."),
-	LABELS(label_lowercase, 1, "Makes the labels' letters small."),
-	FN_TRANSFORM_ROW(label_replace, label_replace, 5, 5, 0, FN_KEEP_NAME,
+	LABELS(label_set, 1, SET, "Sets labels: pairs of name and value."),
+	LABELS(label_del, 1, LIST, "Removes the labels."),
+	LABELS(label_keep, 1, KEEP, "Removes all other labels."),
+	LABELS(label_copy, 1, TARGETS, "Copies labels: pairs of source and destination."),
+	LABELS(label_move, 1, LIST, "Moves labels: pairs of source and destination."),
+	LABELS(label_join, 3, SECOND, "Joins labels, with a separator between them."),
+	LABELS(label_uppercase, 1, LIST, "Makes the labels' letters large."),
+	LABELS(label_lowercase, 1, LIST, "Makes the labels' letters small."),
+	FN_TRANSFORM_ROW(label_replace, label_replace, 5, 5, 0, FN_KEEP_NAME | FN_LABELS_SECOND,
 			 "Sets a label from the parts of another that a regular expression finds."),
-	FN_TRANSFORM_ROW(label_transform, label_transform, 4, 4, 0, FN_KEEP_NAME,
+	FN_TRANSFORM_ROW(label_transform, label_transform, 4, 4, 0, FN_KEEP_NAME | FN_LABELS_SECOND,
 			 "Replaces each part of a label that a regular expression finds."),
-	FN_TRANSFORM_ROW(label_match, label_match, 3, 3, 0, FN_KEEP_NAME,
+	FN_TRANSFORM_ROW(label_match, label_match, 3, 3, 0, FN_KEEP_NAME | FN_LABELS_SECOND,
 			 "The series whose label matches the regular expression."),
-	FN_TRANSFORM_ROW(label_mismatch, label_mismatch, 3, 3, 0, FN_KEEP_NAME,
+	FN_TRANSFORM_ROW(label_mismatch, label_mismatch, 3, 3, 0, FN_KEEP_NAME | FN_LABELS_SECOND,
 			 "The series whose label does not match the regular expression."),
 	FN_TRANSFORM_ROW(label_value, label_value, 2, 2, 0, 0, "The label's value as a number."),
 	/* clang-format on */

@@ -141,15 +141,15 @@ static int drop_common_labels(struct fn_args *a, struct series_set *ret)
 	return 0;
 }
 
-#define LABELS(fname, amin, text) \
-	FN_TRANSFORM_ROW(fname, fname, amin, FN_VARIADIC, 0, FN_KEEP_NAME, text)
+#define LABELS(fname, amin, fl, text) \
+	FN_TRANSFORM_ROW(fname, fname, amin, FN_VARIADIC, 0, FN_KEEP_NAME | fl, text)
 
 static const struct fn rows[] = {
 	/* clang-format off */
-	LABELS(label_map, 2, "Replaces values of the label: pairs of old and new."),
-	LABELS(labels_equal, 3, "The series whose labels all have the same value."),
-	LABELS(label_graphite_group, 2, "The chosen parts of a dotted metric name, from 0."),
-	LABELS(drop_common_labels, 1, "Without the labels that all series agree in."),
+	LABELS(label_map, 2, FN_LABELS_SECOND, "Replaces values of the label: pairs of old and new."),
+	LABELS(labels_equal, 3, FN_LABELS_LIST, "The series whose labels all have the same value."),
+	LABELS(label_graphite_group, 2, 0, "The chosen parts of a dotted metric name, from 0."),
+	LABELS(drop_common_labels, 1, FN_LABELS_LOST, "Without the labels that all series agree in."),
 	/* clang-format on */
 };
 

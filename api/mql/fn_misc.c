@@ -106,11 +106,11 @@ static int absent(struct fn_args *a, struct series_set *ret)
 
 static const struct fn rows[] = {
 	/* clang-format off */
-	FN_TRANSFORM_ROW(union, union_fn, 0, FN_VARIADIC, 0, FN_UNION,
+	FN_TRANSFORM_ROW(union, union_fn, 0, FN_VARIADIC, 0, FN_UNION | FN_LABELS_UNION,
 			 "All series of all arguments; also written (a, b)."),
-	FN_TRANSFORM_ROW(scalar, scalar, 1, 1, 0, 0, "The only series, as a number."),
+	FN_TRANSFORM_ROW(scalar, scalar, 1, 1, 0, FN_LABELS_LOST, "The only series, as a number."),
 	FN_TRANSFORM_ROW(vector, vector, 1, 1, 0, 0, "The number, as a series without labels."),
-	FN_TRANSFORM_ROW(absent, absent, 1, 1, 0, 0, "1 where the argument has no value."),
+	FN_TRANSFORM_ROW(absent, absent, 1, 1, 0, FN_LABELS_LOST, "1 where the argument has no value."),
 	FN_TRANSFORM_ROW(drop_empty_series, drop_empty_series, 1, 1, 0, 0,
 			 "Without the series that have no value at all."),
 	/* clang-format on */

@@ -182,7 +182,7 @@ static int range_trim_zscore(struct fn_args *a, struct series_set *ret)
 
 static const struct fn rows[] = {
 	/* clang-format off */
-	FN_TRANSFORM_ROW(range_normalize, range_normalize, 0, FN_VARIADIC, 0, FN_KEEP_NAME,
+	FN_TRANSFORM_ROW(range_normalize, range_normalize, 0, FN_VARIADIC, 0, FN_KEEP_NAME | FN_LABELS_UNION,
 			 "Scaled so that the range goes from 0 to 1."),
 	FN_TRANSFORM_ROW(range_zscore, range_zscore, 1, 1, 0, FN_KEEP_NAME,
 			 "Distance from the range's mean, in standard deviations."),

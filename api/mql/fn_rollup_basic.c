@@ -95,7 +95,8 @@ static const struct fn rows[] = {
 			FN_KEEP_NAME | FN_WIDEN | FN_PREV_SAMPLE | FN_IN_AGGR | FN_STALE_MARKS |
 				FN_LOOKBACK,
 			"The last sample of the window, as a bare selector gives it."),
-	FN_ROLLUP_ROW(avg_over_time, 1, 1, 0, 0, OVER_TIME, "Mean of the samples."),
+	FN_ROLLUP_ROW(avg_over_time, 1, 1, 0, 0, OVER_TIME | FN_LONG_NO_NAME,
+		      "Mean of the samples."),
 	FN_ROLLUP_ROW(min_over_time, 1, 1, 0, 0, OVER_TIME, "Smallest sample."),
 	FN_ROLLUP_ROW(max_over_time, 1, 1, 0, 0, OVER_TIME, "Largest sample."),
 	FN_ROLLUP_ROW(first_over_time, 1, 1, 0, 1, OVER_TIME, "First sample of the window."),

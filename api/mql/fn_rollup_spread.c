@@ -70,7 +70,7 @@ static const struct fn rows[] = {
 	/* clang-format off */
 	FN_ROLLUP_MANY_ROW(histogram_over_time, buckets, 1, 1, 0, 0,
 			   "Number of samples in each bucket, with its bounds in vmrange."),
-	FN_ROLLUP_MANY_ROW(count_values_over_time, values, 2, 2, 1, 0,
+	FN_ROLLUP_MANY_ROW(count_values_over_time, values, 2, 2, 1, FN_LABELS_FIRST,
 			   "Number of samples of each value; the value goes into the label."),
 	FN_ROLLUP_MANY_ROW(quantiles_over_time, quantiles, 3, FN_VARIADIC, FN_LAST_ARG, FN_KEEP_NAME,
 			   "The phi-quantiles of the samples; phi goes into the label."),

@@ -9,8 +9,6 @@
 
 #include "userspace/base/util.h"
 
-#define INSERTION_MAX 12u
-
 struct order {
 	uint32_t n_points;
 	int sign; /* 1 ascending, -1 descending */
@@ -25,36 +23,15 @@ static int order_cmp(const void *a, const void *b, void *ctx)
 	return o->cmp(o, a, b);
 }
 
-/*
- * With gaps by_value() is no order: a may come before b, b before c, and c before a. Few series
- * are sorted by insertion, as VictoriaMetrics does, so that the same ones come out on top.
- */
 static void sort_by(struct series_set *set, struct order *o)
 {
-	if (set->n > INSERTION_MAX) {
+	if (set->n > 1)
 		qsort_r(set->v, set->n, sizeof(*set->v), order_cmp, o);
-		return;
-	}
-	for (size_t i = 1; i < set->n; i++) {
-		struct series s = set->v[i];
-		size_t k = i;
-
-		for (; k > 0 && o->cmp(o, &s, &set->v[k - 1]) < 0; k--)
-			set->v[k] = set->v[k - 1];
-		set->v[k] = s;
-	}
 }
 
-/* The last point decides at which both have a value and the values differ. */
 static int by_value(const struct order *o, const struct series *a, const struct series *b)
 {
-	for (uint32_t k = o->n_points; k > 0; k--) {
-		double x = a->values[k - 1], y = b->values[k - 1];
-
-		if (x < y || x > y)
-			return (x < y ? -1 : 1) * o->sign;
-	}
-	return 0;
+	return series_cmp_values(a, b, o->n_points, o->sign);
 }
 
 static int sort_values(struct fn_args *a, int sign, struct series_set *ret)
@@ -86,7 +63,7 @@ static int by_label(const struct order *o, const struct series *a, const struct 
 		if (c != 0)
 			return c * o->sign;
 	}
-	return 0;
+	return mname_cmp(&a->mn, &b->mn);
 }
 
 /* Length of the run of digits, or of other bytes, at the front. */
@@ -134,7 +111,7 @@ static int by_label_numeric(const struct order *o, const struct series *a, const
 		if (c != 0)
 			return c * o->sign;
 	}
-	return 0;
+	return mname_cmp(&a->mn, &b->mn);
 }
 
 static int sort_labels(struct fn_args *a, struct order o, struct series_set *ret)
@@ -146,10 +123,8 @@ static int sort_labels(struct fn_args *a, struct order o, struct series_set *ret
 		r = args_string(a, i, &labels.v[labels.n++]);
 	*ret = a->v[0];
 	o.labels = &labels;
-	if (r == 0) {
-		set_sort(ret); /* so that ties have an order */
+	if (r == 0)
 		sort_by(ret, &o);
-	}
 	return r;
 }
 

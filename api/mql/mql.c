@@ -14,6 +14,8 @@
 #include "api/mql/eval.h"
 #include "api/mql/numtext.h"
 #include "api/mql/parse.h"
+#include "api/mql/plan.h"
+#include "api/mql/pushdown.h"
 #include "userspace/base/util.h"
 
 #define INSTANT_STEP_MS    (5 * 60 * 1000ll) /* when neither step nor max_lookback is given */
@@ -141,12 +143,13 @@ static int answer(struct run *run, const struct grid *g, struct series_set *set)
 {
 	struct mql_series *v;
 	size_t n = 0;
-	int r;
+	int r = 0;
 
 	set_drop_empty(set, g->n);
-	if (!has_own_order(run->root))
-		set_sort(set);
-	r = check_duplicates(run, set);
+	if (!has_own_order(run->root) && set_sort(run->ev.arena, set) < 0)
+		r = eval_no_memory(&run->ev);
+	if (r == 0)
+		r = check_duplicates(run, set);
 	v = ARENA_ARRAY(&run->ret->arena, struct mql_series, set->n + 1);
 	if (r == 0 && !v)
 		return answer_no_memory(run);
@@ -170,24 +173,15 @@ static int raw_cmp(const void *a, const void *b)
 	return mname_cmp(&((const struct raw_series *)a)->mn, &((const struct raw_series *)b)->mn);
 }
 
-/* Stale marks are no samples to a reader of the API. */
+/* All samples as they are: a stale mark is a NaN. */
 static int answer_raw_points(struct run *run, const struct raw_series *in, struct mql_series *out)
 {
 	struct arena *arena = &run->ret->arena;
-	int64_t *ts_ms = ARENA_ARRAY(arena, int64_t, in->n);
-	double *v = ARENA_ARRAY(arena, double, in->n);
 
-	if (!ts_ms || !v)
-		return answer_no_memory(run);
-	for (uint32_t i = 0; i < in->n; i++) {
-		if (isnan(in->values[i]))
-			continue;
-		ts_ms[out->n] = in->ts_ms[i];
-		v[out->n++] = in->values[i];
-	}
-	out->ts_ms = ts_ms;
-	out->values = v;
-	return 0;
+	out->ts_ms = arena_memdup(arena, in->ts_ms, in->n * sizeof(*in->ts_ms));
+	out->values = arena_memdup(arena, in->values, in->n * sizeof(*in->values));
+	out->n = in->n;
+	return out->ts_ms && out->values ? 0 : answer_no_memory(run);
 }
 
 static int answer_raw(struct run *run, struct raw_series *raw, size_t n_raw)
@@ -246,8 +240,8 @@ static int run_raw(struct run *run)
 	size_t n = 0;
 	int r = window_range(run, ru, run->step_ms, &start_ms, &end_ms);
 
-	if (r == 0)
-		r = eval_raw(&run->ev, ru->expr, start_ms, end_ms, &raw, &n);
+	if (r == 0) /* the window is open on the left */
+		r = eval_raw(&run->ev, ru->expr, start_ms + (start_ms < end_ms), end_ms, &raw, &n);
 	return r < 0 ? r : answer_raw(run, raw, n);
 }
 
@@ -383,6 +377,8 @@ static int parse_folded(struct run *run)
 	if (r < 0)
 		return r;
 	run->root = ast_fold(run->root, run->ev.arena, &fold_err);
+	if (fold_err == 0 && !run->q->no_pushdown)
+		run->root = pushdown(run->root, run->ev.arena, &fold_err);
 	return fold_err < 0 ? eval_no_memory(&run->ev) : 0;
 }
 
@@ -431,8 +427,10 @@ int mql_parse_selector(struct str text, struct arena *arena,
 		return r;
 	if (a->kind != AST_SELECTOR)
 		return err_set_at(e, -EINVAL, 0, "expected a series selector such as m{a=\"b\"}");
-	*ret_sets = a->selector.sets;
+	*ret_sets = plan_matchers(arena, a->selector.sets, a->selector.n_sets);
 	*ret_n = a->selector.n_sets;
+	if (!*ret_sets && *ret_n > 0)
+		return err_set(e, arena_error(arena), "the selector needs too much memory");
 	return 0;
 }
 

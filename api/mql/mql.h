@@ -43,6 +43,7 @@ struct mql_query {
 	int64_t lookback_ms; /* max_lookback; 0 = not set */
 	int64_t latency_offset_ms; /* 30 s by default */
 	bool nocache;              /* no result may come from a cache; no alignment of the range */
+	bool no_pushdown;          /* see pushdown.h; for tests */
 	int round_digits;          /* >= 0 rounds results; -1 = off */
 	uint64_t deadline_mono_ns; /* 0 = none */
 	const struct mql_limits *limits; /* NULL = default */
@@ -56,7 +57,7 @@ enum mql_type {
 struct mql_series {
 	const struct label *labels; /* __name__ first if any, then sorted; values UTF-8 */
 	uint32_t n_labels;
-	uint32_t n; /* points, > 0; NaN points are already gone */
+	uint32_t n; /* points, > 0; NaN only as the stale mark of a raw sample */
 	const int64_t *ts_ms;
 	const double *values;
 };

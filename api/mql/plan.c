@@ -24,6 +24,42 @@ int64_t plan_min_ms(const struct fn *fn, const struct grid *g, int64_t window_ms
 	return MAX(min_ms, 0);
 }
 
+static bool is_never(const struct store_matcher *m)
+{
+	return m->op == STORE_NRE && str_eqc(m->value, ".*");
+}
+
+static bool any_never(const struct store_match_set *sets, size_t n_sets)
+{
+	for (size_t i = 0; i < n_sets; i++) {
+		for (size_t k = 0; k < sets[i].n; k++) {
+			if (is_never(&sets[i].v[k]))
+				return true;
+		}
+	}
+	return false;
+}
+
+const struct store_match_set *plan_matchers(struct arena *arena, const struct store_match_set *sets,
+                                            size_t n_sets)
+{
+	struct store_match_set *copy;
+
+	if (!any_never(sets, n_sets))
+		return sets;
+	copy = arena_memdup(arena, sets, n_sets * sizeof(*sets));
+	for (size_t i = 0; copy && i < n_sets; i++) {
+		struct store_matcher *v = arena_memdup(arena, sets[i].v, sets[i].n * sizeof(*v));
+
+		for (size_t k = 0; v && k < sets[i].n; k++) {
+			if (is_never(&v[k]))
+				v[k].value = STR(".+");
+		}
+		copy[i].v = v;
+	}
+	return arena_error(arena) < 0 ? NULL : copy;
+}
+
 /* (a or b) and (c or d) = ac or ad or bc or bd. */
 static int cross_product(struct eval *ev, const struct ast *selector, struct store_select *ret)
 {
@@ -38,7 +74,7 @@ static int cross_product(struct eval *ev, const struct ast *selector, struct sto
 	if (!sets)
 		return eval_no_memory(ev);
 	for (size_t i = 0; i < n; i++) {
-		const struct store_match_set *own = &selector->selector.sets[i / q->n_extra];
+		const struct store_match_set *own = &ret->sets[i / q->n_extra];
 		const struct store_match_set *extra = &q->extra[i % q->n_extra];
 		struct store_matcher *v =
 			ARENA_ARRAY(ev->arena, struct store_matcher, own->n + extra->n + 1);
@@ -64,7 +100,8 @@ int plan_select(struct eval *ev, const struct ast *selector, int64_t min_ms, int
 
 	*ret = (struct store_select){
 		.org = q->org,
-		.sets = selector->selector.sets,
+		.sets = plan_matchers(ev->arena, selector->selector.sets,
+		                      selector->selector.n_sets),
 		.n_sets = selector->selector.n_sets,
 		.enforced = q->enforced,
 		.min_ms = min_ms,
@@ -73,5 +110,7 @@ int plan_select(struct eval *ev, const struct ast *selector, int64_t min_ms, int
 		.series_max = ev->limits->series_max,
 		.samples_max = left > 0 ? left : 1,
 	};
+	if (!ret->sets && ret->n_sets > 0)
+		return eval_no_memory(ev);
 	return q->n_extra > 0 ? cross_product(ev, selector, ret) : 0;
 }

@@ -33,7 +33,7 @@ struct rollup_window {
 
 struct rollup_conf {
 	const struct fn *fn;
-	uint16_t flags; /* of the row, or of the rows that aggr_over_time() names */
+	uint32_t flags; /* of the row, or of the rows that aggr_over_time() names */
 	struct grid grid;
 	int64_t window_ms;                   /* 0 = missing */
 	int64_t lookback_ms;                 /* max_lookback; 0 = not set */

@@ -4,7 +4,9 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "api/mql/label_order.h"
 #include "userspace/base/hash.h"
+#include "userspace/base/util.h"
 
 static bool is_name_label(struct str label)
 {
@@ -14,7 +16,7 @@ static bool is_name_label(struct str label)
 int mname_copy(struct arena *arena, const struct label *labels, uint32_t n, struct mname *ret)
 {
 	struct label *tags = ARENA_ARRAY(arena, struct label, n ? n : 1);
-	struct mname mn = { .tags = tags };
+	struct mname mn = { .tags = tags, .as_stored = true };
 
 	for (uint32_t i = 0; tags && i < n; i++) {
 		struct str value = arena_str(arena, labels[i].value);
@@ -185,15 +187,55 @@ void set_drop_empty(struct series_set *set, uint32_t n_points)
 	set->n = n;
 }
 
-static int series_cmp(const void *a, const void *b)
+struct sorted {
+	struct series s;
+	uint8_t n, order[LABEL_ORDER_MAX];
+};
+
+static int sorted_cmp(const void *a, const void *b)
 {
-	return mname_cmp(&((const struct series *)a)->mn, &((const struct series *)b)->mn);
+	const struct sorted *x = a, *y = b;
+	int c = str_cmp(x->s.mn.name, y->s.mn.name);
+
+	for (uint32_t i = 0; c == 0 && i < MIN(x->n, y->n); i++) {
+		const struct label *p = &x->s.mn.tags[x->order[i]], *q = &y->s.mn.tags[y->order[i]];
+
+		c = str_cmp(p->name, q->name);
+		if (c == 0)
+			c = str_cmp(p->value, q->value);
+	}
+	return c != 0 ? c : mname_cmp(&x->s.mn, &y->s.mn);
 }
 
-void set_sort(struct series_set *set)
+int set_sort(struct arena *arena, struct series_set *set)
 {
-	if (set->n > 1)
-		qsort(set->v, set->n, sizeof(*set->v), series_cmp);
+	struct sorted *v = set->n > 1 ? ARENA_ARRAY(arena, struct sorted, set->n) : NULL;
+
+	if (set->n < 2)
+		return 0;
+	if (!v)
+		return arena_error(arena);
+	for (size_t i = 0; i < set->n; i++) {
+		v[i].s = set->v[i];
+		v[i].n = (uint8_t)label_order(&set->v[i].mn, v[i].order);
+	}
+	qsort(v, set->n, sizeof(*v), sorted_cmp);
+	for (size_t i = 0; i < set->n; i++)
+		set->v[i] = v[i].s;
+	return 0;
+}
+
+int series_cmp_values(const struct series *a, const struct series *b, uint32_t n_points, int sign)
+{
+	for (uint32_t k = n_points; k > 0; k--) {
+		double x = a->values[k - 1], y = b->values[k - 1];
+
+		if (isnan(x) != isnan(y))
+			return isnan(x) ? -1 : 1;
+		if (x < y || x > y)
+			return x < y ? -sign : sign;
+	}
+	return mname_cmp(&a->mn, &b->mn);
 }
 
 bool series_merge(const struct grid *g, struct series *dst, const struct series *src)

@@ -32,6 +32,7 @@ struct mname {
 	struct str name;          /* "" = none */
 	const struct label *tags; /* sorted by name, no empty values */
 	uint32_t n_tags;
+	bool as_stored; /* the labels of a stored series, not those of a group; see label_order.h */
 };
 
 struct series {
@@ -65,7 +66,15 @@ void mname_print(const struct mname *mn, struct buf *out); /* name{a="b"}, for m
 
 int set_add(struct arena *arena, struct series_set *set, struct series s);
 void set_drop_empty(struct series_set *set, uint32_t n_points); /* series of NaN only */
-void set_sort(struct series_set *set);
+/* In the order of answers: name, then labels in label_order(). 0 or arena_error(). */
+int set_sort(struct arena *arena, struct series_set *set);
+
+/*
+ * By the last point at which the values differ, times @sign; no value comes before all others. Ties
+ * in label order.
+ */
+int series_cmp_values(const struct series *a, const struct series *b, uint32_t n_points, int sign);
+
 /*
  * Series that one label set changed into over time: their values are merged, if there are enough
  * points to tell and at most two of them overlap (staleness draws a series out that far).

@@ -138,6 +138,12 @@ static void test_doubles(void **state)
 		{ "nan", NAN, "NaN" }, { "1e999", INFINITY, "+Inf" },
 		{ "-1e999", -INFINITY, "-Inf" },
 		{ "1e-999", 0, "0" }, { "0.1", 0.1, NULL },
+		{ "9007199254740993", 0x1p53, "9007199254740992" },
+		{ "3223826713803239936", 0x1.65eaaa866d419p61, "3223826713803240000" },
+		{ "12.05", 12.05, NULL }, { "-0.000001", -1e-6, NULL }, { "1e-8", 1e-8, "0.00000001" },
+		{ "123456789.000001", 123456789.000001, NULL },
+		{ "0.30000000000000004", 0.30000000000000004, NULL },
+		{ "1e23", 1e23, "100000000000000000000000" },
 		/* clang-format on */
 	};
 	static const char *const bad[] = { "",   "-",  "+",   "e5",  "1e", "1x",      "0x10",
@@ -180,6 +186,46 @@ static void test_double_round_trip(void **state)
 	double extremes[] = { -5e-324, -1.7976931348623157e308, 5e-324 };
 	for (size_t i = 0; i < ARRAY_SIZE(extremes); i++)
 		assert_true(num_format_double(extremes[i], text) > 300);
+}
+
+/* Digits that matter in a plain decimal text. */
+static int significant(const char *text, size_t n)
+{
+	int all = 0, without_tail = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (text[i] < '0' || text[i] > '9' || (all == 0 && text[i] == '0'))
+			continue;
+		all++;
+		if (text[i] != '0')
+			without_tail = all;
+	}
+	return without_tail;
+}
+
+/* No text with fewer digits reads back as the same number; printf's rounding is the witness. */
+static void test_double_is_shortest(void **state)
+{
+	struct rng rng = unit_rng();
+	char text[NUM_DOUBLE_BYTES_MAX], other[64];
+
+	(void)state;
+	for (int i = 0; i < 20000; i++) {
+		double v = (double)(rng_u64(&rng) >> rng_below(&rng, 64)) *
+		           pow(10, -(double)rng_below(&rng, 9));
+		int digits = 1;
+
+		if (rng_below(&rng, 4) == 0) /* neighbours of decimals are none */
+			v = nextafter(v, 1);
+		for (; digits < 17; digits++) {
+			(void)snprintf(other, sizeof(other), "%.*e", digits - 1, v);
+			if (strtod(other, NULL) == v)
+				break;
+		}
+		size_t n = num_format_double(v, text);
+
+		assert_true(significant(text, n) <= digits);
+	}
 }
 
 static void test_durations_and_sizes(void **state)
@@ -271,6 +317,7 @@ int main(void)
 		cmocka_unit_test(test_integers),
 		cmocka_unit_test(test_doubles),
 		cmocka_unit_test(test_double_round_trip),
+		cmocka_unit_test(test_double_is_shortest),
 		cmocka_unit_test(test_durations_and_sizes),
 		cmocka_unit_test(test_varint),
 		cmocka_unit_test(test_crc32c),

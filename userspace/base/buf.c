@@ -78,14 +78,10 @@ void buf_printf(struct buf *b, const char *fmt, ...)
 
 void buf_put_u64(struct buf *b, uint64_t v)
 {
-	char text[20];
-	size_t at = sizeof(text);
+	char *dst = buf_reserve(b, NUM_U64_BYTES_MAX);
 
-	do {
-		text[--at] = (char)('0' + v % 10);
-		v /= 10;
-	} while (v > 0);
-	buf_put(b, text + at, sizeof(text) - at);
+	if (dst)
+		b->len += num_format_u64(v, dst);
 }
 
 void buf_put_i64(struct buf *b, int64_t v)

@@ -22,9 +22,9 @@ struct cxx_regex {
 	}
 };
 
-size_t cxx_double_to_text(double v, char *dst, size_t cap)
+size_t cxx_double_to_scientific(double v, char *dst, size_t cap)
 {
-	auto r = std::to_chars(dst, dst + cap, v, std::chars_format::fixed);
+	auto r = std::to_chars(dst, dst + cap, v, std::chars_format::scientific);
 
 	return r.ec == std::errc() ? static_cast<size_t>(r.ptr - dst) : 0;
 }

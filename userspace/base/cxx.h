@@ -14,8 +14,8 @@
 extern "C" {
 #endif
 
-/* Shortest plain decimal text of the finite @v; returns its length, at most @cap, or 0. */
-size_t cxx_double_to_text(double v, char *dst, size_t cap);
+/* Shortest text like 1.25e+02 of the finite @v; returns its length, at most @cap, or 0. */
+size_t cxx_double_to_scientific(double v, char *dst, size_t cap);
 
 /*
  * Reads a finite decimal or exponent-form number that must fill all @len bytes.

@@ -64,16 +64,6 @@ int num_parse_double(struct str s, double *ret)
 	return 0;
 }
 
-size_t num_format_double(double v, char *dst)
-{
-	const char *word = isnan(v) ? "NaN" : isinf(v) ? (v > 0 ? "+Inf" : "-Inf") : NULL;
-
-	if (!word)
-		return cxx_double_to_text(v, dst, NUM_DOUBLE_BYTES_MAX);
-	memcpy(dst, word, strlen(word));
-	return strlen(word);
-}
-
 struct unit {
 	const char *name;
 	double scale;
@@ -157,11 +147,4 @@ int num_parse_size(struct str s, uint64_t *ret_bytes)
 		return -ERANGE;
 	*ret_bytes = (uint64_t)(v * u->scale);
 	return 0;
-}
-
-void num_format_hex(uint64_t v, unsigned digits, char *dst)
-{
-	for (unsigned i = digits; i-- > 0; v >>= 4)
-		dst[i] = "0123456789abcdef"[v & 15];
-	dst[digits] = '\0';
 }

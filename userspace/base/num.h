@@ -24,10 +24,15 @@ int num_parse_i64(struct str s, int64_t *ret);
  */
 int num_parse_double(struct str s, double *ret);
 
+/* Decimal; writes at most NUM_U64_BYTES_MAX bytes, no NUL; returns how many. */
+#define NUM_U64_BYTES_MAX 20
+size_t num_format_u64(uint64_t v, char *dst);
+
 /*
  * num_format_double() - shortest decimal text that reads back as the same bits, in plain notation
- * (never an exponent), as query results print it: 1, 0.0000001, 1000000000000000000000, +Inf,
- * -Inf, NaN, -0. Writes at most NUM_DOUBLE_BYTES_MAX bytes, no NUL; returns how many.
+ * (never an exponent; zeros behind the digits that matter), as query results print it: 1,
+ * 0.0000001, 1000000000000000000000, +Inf, -Inf, NaN, -0. Writes at most NUM_DOUBLE_BYTES_MAX
+ * bytes, no NUL; returns how many.
  */
 size_t num_format_double(double v, char *dst);
 

@@ -50,7 +50,7 @@ WIRE_OBJ  := $(call obj,$(call src,userspace/wire))
 STORE_OBJ := $(call obj,$(call src,store))
 MQL_OBJ   := $(call obj,$(call src,api/mql))
 HOST_OBJ  := $(call obj,$(filter-out %/main.c,$(call src,userspace/host)))
-API_OBJ   := $(call obj,$(filter-out %/main.c,$(call src,api api/http api/handlers)))
+API_OBJ   := $(call obj,$(filter-out %/main.c,$(call src,api api/http api/auth api/handlers)))
 # In link order: who needs comes before who is needed.
 ARCHIVES  := $(foreach l,api host mql store wire base,$(call LIB,$(l)))
 

@@ -16,7 +16,8 @@
 
 struct options {
 	bool dev, check_config, print_config, help, version;
-	const char *config, *listen, *data, *retention, *latency_offset, *log_level, *port_file;
+	const char *config, *listen, *data, *access, *retention, *latency_offset, *log_level,
+		*port_file;
 };
 
 #define ROW(n, arg, type, field, help)                                    \
@@ -28,6 +29,8 @@ static const struct opt_row rows[] = {
 	ROW("dev", NULL, FLAG, dev, "one organisation, dev; no settings file"),
 	ROW("listen", "HOST:PORT", STRING, listen, "where to serve; port 0 picks a free one"),
 	ROW("data", "DIR", STRING, data, "folder of the store"),
+	ROW("access", "PATH", STRING, access,
+	    "tokens and organisations: a file, or a folder of them"),
 	ROW("retention", "TIME", STRING, retention, "how long samples are kept, like 30d"),
 	ROW("latency-offset", "TIME", STRING, latency_offset, "how far instant queries look back"),
 	ROW("log-level", "LEVEL", STRING, log_level, "error, warn, info or debug"),
@@ -59,6 +62,7 @@ static struct region_conf_source source_of(const struct options *o)
 		                    : CONF_PATH,
 		.overrides = { { "listen", o->listen },
 		               { "data", o->data },
+		               { "access", o->access },
 		               { "retention", o->retention },
 		               { "query.latency_offset", o->latency_offset },
 		               { "log.level", o->log_level } },

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "api/region.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <time.h>
 
+#include "api/auth/access_watch.h"
 #include "api/http/listen.h"
 #include "api/route.h"
 #include "api/selfmetrics.h"
@@ -20,7 +23,13 @@
 #define REPLAY_EXTEND_US    (60 * 1000000ull)
 #define STUCK_NS            (600 * 1000000000ull) /* beyond the time of a query */
 #define REQUEST_MEMORY_MAX  ((size_t)1 << 30)
+#define RELOAD_QUIET_NS     (100 * 1000000ull)     /* access files are read after such a pause */
 #define WATCHDOG_DEFAULT_NS (3600 * 1000000000ull) /* without a watchdog: wake up now and then */
+
+static struct metric access_stale =
+	METRIC_GAUGE("periscope_region_access_reload_failed", "",
+                     "1 = the access files have changed but are wrong; the old ones are in force.");
+METRIC_REGISTER(access_stale);
 
 /* --- settings --------------------------------------------------------------------------------- */
 
@@ -31,25 +40,62 @@ void region_settings(struct region *region, struct region_conf *ret)
 	pthread_mutex_unlock(&region->lock);
 }
 
-int region_org_index(const struct region *region, struct str org)
+struct access *region_access(struct region *region)
+{
+	struct access *access;
+
+	pthread_mutex_lock(&region->lock);
+	access = access_ref(region->access);
+	pthread_mutex_unlock(&region->lock);
+	return access;
+}
+
+bool region_serves(const struct region *region, const struct access *access, struct str org)
 {
 	const struct conf_strings *orgs = &region->conf.organisations;
 
 	for (size_t i = 0; i < orgs->n; i++) {
-		if (str_eqc(org, orgs->v[i]))
-			return (int)i;
+		if (str_eqc(org, orgs->v[i]) ||
+		    (strcmp(orgs->v[i], REGION_ANY_ORG) == 0 && store_org_is_valid(org)))
+			return true;
 	}
-	return -ENOENT;
+	return access && access_org(access, org);
 }
 
-bool region_takes_org(const struct region *region, struct str org)
+struct str region_first_org(const struct region *region)
 {
-	return org.len == 0 || region_org_index(region, org) >= 0;
+	const struct conf_strings *orgs = &region->conf.organisations;
+
+	return orgs->n > 0 && strcmp(orgs->v[0], REGION_ANY_ORG) != 0 ? str_from(orgs->v[0])
+	                                                              : STR_NULL;
 }
 
-struct str region_org(const struct region *region, struct str org)
+static void log_access(const struct access *a)
 {
-	return org.len > 0 ? org : str_from(region->conf.organisations.v[0]);
+	struct access_counts n = access_count(a);
+
+	log_info("access: files are in force", U64("organisations", n.orgs),
+	         U64("tokens", n.tokens), U64("keys", n.keys), U64("revoked", n.revoked));
+}
+
+/* The new files count only if all of them are right. */
+static void reload_access(struct region *region)
+{
+	struct access *fresh, *old;
+	struct err e = ERR_INIT;
+
+	if (access_load(region->conf.access, &fresh, &e) < 0) {
+		metric_set(&access_stale, 1);
+		log_error("access: not reloaded, the old files stay in force", STRV("why", e.msg));
+		return;
+	}
+	pthread_mutex_lock(&region->lock);
+	old = region->access;
+	region->access = fresh;
+	pthread_mutex_unlock(&region->lock);
+	access_unref(old);
+	metric_set(&access_stale, 0);
+	log_access(fresh);
 }
 
 /* All or nothing: a file that is wrong, or changes what cannot change, leaves everything as is. */
@@ -59,6 +105,8 @@ static void reload(struct region *region)
 	struct err e = ERR_INIT;
 	const char *key;
 
+	if (region->conf.access[0] != '\0')
+		reload_access(region);
 	if (!region->source.path) {
 		log_info("conf: there is no file to reload");
 		return;
@@ -93,6 +141,17 @@ static void on_progress(void *ctx, uint64_t done_bytes, uint64_t all_bytes)
 	(void)sdnotify_extend_timeout(REPLAY_EXTEND_US);
 }
 
+static int open_access(struct region *region, struct err *e)
+{
+	int r = 0;
+
+	if (region->conf.access[0] != '\0')
+		r = access_load(region->conf.access, &region->access, e);
+	if (region->access)
+		log_access(region->access);
+	return r;
+}
+
 int region_open(struct region **ret, struct region_conf *conf,
                 const struct region_conf_source *source, struct err *e)
 {
@@ -114,11 +173,18 @@ int region_open(struct region **ret, struct region_conf *conf,
 		.memory_max_bytes = region->conf.memory_max_bytes,
 		.progress = on_progress,
 	};
-	int r = store_open(&region->store, &sc, e);
+	int r = macaroon_init();
 
+	if (r == 0)
+		r = open_access(region, e);
+
+	if (r == 0)
+		r = store_open(&region->store, &sc, e);
 	if (r < 0) {
+		/* The message may be about a folder that the region is about to forget. */
+		(void)err_set(e, r, "the store in %s did not open: %s", sc.dir, strerror(-r));
 		region_close(region);
-		return err_set(e, r, "the store in %s did not open: %s", sc.dir, strerror(-r));
+		return r;
 	}
 	selfmetrics_start(region);
 	*ret = region;
@@ -218,25 +284,72 @@ static void beat(struct region *region)
 		(void)sdnotify_watchdog();
 }
 
+/* What region_run() waits for. */
+struct waits {
+	int signals, access; /* -1 = there is nothing to wait for */
+	uint64_t beat_ns;    /* between two signs of life */
+	uint64_t reload_at;  /* of the access files, monotonic; 0 = not due */
+};
+
+static void waits_done(struct waits *w)
+{
+	closep(&w->signals);
+	closep(&w->access);
+}
+
+static struct waits waits_open(struct region *region)
+{
+	uint64_t watchdog_ns = sdnotify_watchdog_us() * 1000 / 2;
+	const sigset_t set = signals();
+	struct waits w = { .access = -1,
+		           .beat_ns = watchdog_ns > 0 ? watchdog_ns : WATCHDOG_DEFAULT_NS };
+
+	w.signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (region->conf.access[0] == '\0')
+		return w;
+	w.access = access_watch_open(region->conf.access);
+	if (w.access < 0)
+		log_warn("access: changes are not noticed, send SIGHUP after one",
+		         STRV("why", strerror(-w.access)));
+	return w;
+}
+
+/* The next signal, or 0 after a beat, or when access files have changed. */
+static int wait_for_signal(struct waits *w)
+{
+	uint64_t now_ns = clock_mono_ns(), wait_ns = w->beat_ns;
+	struct pollfd fds[] = { { .fd = w->signals, .events = POLLIN },
+		                { .fd = w->access, .events = POLLIN } };
+	struct signalfd_siginfo info;
+
+	if (w->reload_at > 0)
+		wait_ns = w->reload_at > now_ns ? MIN(wait_ns, w->reload_at - now_ns) : 0;
+	const struct timespec wait = { .tv_sec = (time_t)(wait_ns / 1000000000),
+		                       .tv_nsec = (long)(wait_ns % 1000000000) };
+
+	(void)ppoll(fds, ARRAY_SIZE(fds), &wait, NULL);
+	if (w->access >= 0 && access_watch_drain(w->access))
+		w->reload_at = clock_mono_ns() + RELOAD_QUIET_NS;
+	return read(w->signals, &info, sizeof(info)) == sizeof(info) ? (int)info.ssi_signo : 0;
+}
+
 void region_run(struct region *region)
 {
-	uint64_t beat_ns = sdnotify_watchdog_us() * 1000 / 2;
-	const uint64_t ns = beat_ns > 0 ? beat_ns : WATCHDOG_DEFAULT_NS;
-	const struct timespec wait = { .tv_sec = (time_t)(ns / 1000000000),
-		                       .tv_nsec = (long)(ns % 1000000000) };
-	const sigset_t set = signals();
+	_cleanup_(waits_done) struct waits w = waits_open(region);
+	int sig = 0;
 
 	(void)sdnotify_ready("serving");
-	for (;;) {
-		int sig = sigtimedwait(&set, NULL, &wait);
-
+	while (sig != SIGTERM && sig != SIGINT) {
+		sig = wait_for_signal(&w);
 		beat(region);
+		if (w.reload_at > 0 && clock_mono_ns() >= w.reload_at) {
+			w.reload_at = 0;
+			reload_access(region);
+		}
 		if (sig == SIGHUP)
 			reload(region);
 		else if (sig == SIGUSR1)
 			log_state(region);
-		else if (sig > 0)
-			break;
 	}
 	log_info("stopping: running requests may end first");
 }
@@ -251,6 +364,7 @@ void region_close(struct region *region)
 	if (region->store)
 		selfmetrics_stop(region);
 	store_close(region->store);
+	access_unref(region->access);
 	conf_done(&region_conf_schema, &region->conf);
 	pthread_mutex_destroy(&region->lock);
 	free(region);

@@ -18,6 +18,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "api/auth/access.h"
 #include "api/http/http.h"
 #include "api/region_conf.h"
 #include "store/store.h"
@@ -25,9 +26,10 @@
 struct region {
 	struct store *store;
 	struct http *http;
-	pthread_mutex_t lock;             /* of conf */
+	pthread_mutex_t lock;             /* of conf and access */
 	struct region_conf conf;          /* owned */
 	struct region_conf_source source; /* SIGHUP reads it again, if it has a file */
+	struct access *access;            /* NULL = there are no tokens */
 	_Atomic bool stopping;
 };
 
@@ -45,14 +47,14 @@ void region_close(struct region *region); /* NULL is fine */
 
 void region_settings(struct region *region, struct region_conf *ret);
 
-/* Is @org served? The empty one stands for the root path, and that is. */
-bool region_takes_org(const struct region *region, struct str org);
+/* The access files as they are now, to be put back; NULL when there are none: no tokens. */
+struct access *region_access(struct region *region);
 
-/* The organisation of a request that asks for @org; empty = the first one. */
-struct str region_org(const struct region *region, struct str org);
+/* Is @org one of the settings ("*": any slug is) or of the access files? */
+bool region_serves(const struct region *region, const struct access *access, struct str org);
 
-/* Index of @org in the settings, or -ENOENT. */
-int region_org_index(const struct region *region, struct str org);
+/* Whose is the root path, without tokens? Empty when the settings name nobody. */
+struct str region_first_org(const struct region *region);
 
 /* The signals that region_run() waits for; block them before any thread is started. */
 void region_block_signals(void);

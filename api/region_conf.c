@@ -50,16 +50,17 @@ int region_conf_check(const struct region_conf *conf, struct err *e)
 
 	if (listen_parse(str_from(conf->listen), &address, e) < 0)
 		return -EINVAL;
-	if (!listen_is_loopback(&address))
+	if (!listen_is_loopback(&address) && conf->access[0] == '\0')
 		return err_set(
 			e, -EINVAL,
-			"listen: %.80s can be reached from outside; without tokens only loopback"
-			" addresses like 127.0.0.1:8428 are served",
+			"listen: %.80s can be reached from outside; without tokens (access) only"
+			" loopback addresses like 127.0.0.1:8428 are served",
 			conf->listen);
-	if (orgs->n == 0)
+	if (orgs->n == 0 && conf->access[0] == '\0')
 		return err_set(e, -EINVAL, "organisations: at least one must be named");
 	for (size_t i = 0; i < orgs->n; i++) {
-		if (!store_org_is_valid(str_from(orgs->v[i])))
+		if (!store_org_is_valid(str_from(orgs->v[i])) &&
+		    strcmp(orgs->v[i], REGION_ANY_ORG) != 0)
 			return err_set(
 				e, -EINVAL,
 				"organisations: \"%.80s\" is not a slug of a-z, 0-9, _ and -",

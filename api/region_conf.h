@@ -6,7 +6,7 @@
 #include "userspace/base/conf.h"
 
 struct region_conf {
-	char *listen, *data;
+	char *listen, *data, *access;
 	struct conf_strings organisations;
 	int64_t retention_ms;
 	int wal_sync; /* enum store_wal_sync */
@@ -31,6 +31,7 @@ struct region_conf {
 extern const struct conf_schema region_conf_schema;
 
 #define REGION_DEV_ORG "dev"
+#define REGION_ANY_ORG "*" /* in the list of organisations: any slug is served */
 
 /* What the rows cannot say: valid and distinct organisations. -EINVAL with @e. */
 int region_conf_check(const struct region_conf *conf, struct err *e);

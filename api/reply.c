@@ -15,6 +15,8 @@ static const struct kind {
 	unsigned retry_after_s;
 } kinds[REPLY_N] = {
 	[REPLY_BAD_DATA] = { 400, "bad_data", 0 },
+	[REPLY_NO_TOKEN] = { 401, "unauthorized", 0 },
+	[REPLY_FORBIDDEN] = { 403, "forbidden", 0 },
 	[REPLY_NOT_FOUND] = { 404, "not_found", 0 },
 	[REPLY_METHOD] = { 405, "bad_data", 0 },
 	[REPLY_TOO_LARGE] = { 413, "bad_data", 0 },

@@ -10,6 +10,8 @@
 
 enum reply_error {
 	REPLY_BAD_DATA,    /* 400 */
+	REPLY_NO_TOKEN,    /* 401, with a challenge */
+	REPLY_FORBIDDEN,   /* 403 */
 	REPLY_NOT_FOUND,   /* 404 */
 	REPLY_METHOD,      /* 405 */
 	REPLY_TOO_LARGE,   /* 413 */

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
+#include "api/auth/auth.h"
 #include "api/handlers/handlers.h"
 #include "api/region.h"
 #include "api/reply.h"
@@ -13,8 +14,10 @@
 
 #define FORM_BYTES_MAX ((size_t)1 << 20) /* body of everything but ingestion */
 
-#define ROUTE(methods, path, lane, handler, summary) \
-	{ (methods), (path), LANE_##lane, (handler), (summary) },
+#define ROUTE(methods, path, lane, need, takes, handler, summary)                                 \
+	{                                                                                         \
+		(methods), (path), LANE_##lane, NEED_##need, TAKES_##takes, (handler), (summary), \
+	},
 const struct route routes[] = {
 #include "api/route.def"
 };
@@ -96,7 +99,7 @@ const char *route_allow(unsigned methods)
 
 /* --- the account ------------------------------------------------------------------------------ */
 
-static const int statuses[] = { 200, 204, 400, 404, 405, 413, 415, 422, 429, 500, 503 };
+static const int statuses[] = { 200, 204, 400, 401, 403, 404, 405, 413, 415, 422, 429, 500, 503 };
 /* Upper bounds of the duration histogram. */
 static const double bounds_s[] = { 0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 30 };
 
@@ -123,6 +126,7 @@ void route_done(void *ctx, const struct request *req, const struct response *res
 	size_t s = 0, d = 0;
 
 	(void)ctx;
+	access_unref(req->access);
 	while (s < ARRAY_SIZE(statuses) && statuses[s] != resp->status)
 		s++;
 	while (d < ARRAY_SIZE(bounds_s) && (double)ns > bounds_s[d] * 1e9)
@@ -188,11 +192,58 @@ void route_collect(struct buf *out, void *ctx)
 
 /* --- a request on its way --------------------------------------------------------------------- */
 
+/* Whose token is it? Without access files everybody is the operator. */
+static int check_token(struct request *req, struct str org, struct response *resp)
+{
+	const struct auth_question q = { req->route->need, org, clock_unix_ms() };
+	struct err e = ERR_INIT;
+	int r;
+
+	req->grant = (struct grant){ .org = org, .hosts = true };
+	if (!req->access || q.need == NEED_NOTHING)
+		return 0;
+	r = auth_check(req->access, req->authorization, &q, &req->arena, &req->grant, &e);
+	if (r == -EACCES) {
+		int status = reply_error(resp, REPLY_NO_TOKEN, "%s", e.msg);
+
+		resp->challenge = AUTH_CHALLENGE;
+		return status;
+	}
+	if (r == -EPERM)
+		return reply_error(resp, REPLY_FORBIDDEN, "%s", e.msg);
+	return r < 0 ? reply_error(resp, REPLY_UNAVAILABLE, "out of memory") : 0;
+}
+
+/* The organisation that the request is about, once the token has said which ones it may be. */
+static int choose_org(struct region *region, struct request *req, struct response *resp)
+{
+	enum need need = req->route->need;
+
+	req->org = req->grant.org;
+	if (need == NEED_NOTHING || need == NEED_OPERATOR)
+		return 0;
+	if (req->org.len > 0 && !region_serves(region, req->access, req->org))
+		return reply_error(resp, REPLY_NOT_FOUND, "there is no organisation \"%.*s\" here",
+		                   (int)MIN(req->org.len, (size_t)64), req->org.p);
+	if (req->org.len > 0 || (need == NEED_WRITE && req->grant.hosts))
+		return 0;
+	if (!req->access)
+		req->org = region_first_org(region);
+	if (req->org.len == 0)
+		return reply_error(resp, REPLY_BAD_DATA,
+		                   "the token is for several organisations: name one in the path,"
+		                   " as in /prometheus/ORG%s",
+		                   req->route->path);
+	return 0;
+}
+
 int route_begin(void *ctx, struct request *req, struct response *resp)
 {
 	struct region *region = ctx;
-	const struct route *route = route_find(req->path, &req->org, &req->path_arg);
+	struct str org;
+	const struct route *route = route_find(req->path, &org, &req->path_arg);
 	struct region_conf conf;
+	int status;
 
 	if (!route)
 		return reply_error(resp, REPLY_NOT_FOUND, "there is nothing at %.*s",
@@ -202,16 +253,15 @@ int route_begin(void *ctx, struct request *req, struct response *resp)
 	region_settings(region, &conf);
 	req->body_bytes_max = route->lane == LANE_WRITE ? conf.body_bytes_max : FORM_BYTES_MAX;
 	if (!(route->methods & req->method)) {
-		int status = reply_error(resp, REPLY_METHOD, "%s takes %s only", route->path,
-		                         route_allow(route->methods));
+		status = reply_error(resp, REPLY_METHOD, "%s takes %s only", route->path,
+		                     route_allow(route->methods));
 
 		resp->allow = route_allow(route->methods);
 		return status;
 	}
-	if (!region_takes_org(region, req->org))
-		return reply_error(resp, REPLY_NOT_FOUND, "there is no organisation \"%.*s\" here",
-		                   (int)MIN(req->org.len, (size_t)64), req->org.p);
-	return 0;
+	req->access = region_access(region);
+	status = check_token(req, org, resp);
+	return status != 0 ? status : choose_org(region, req, resp);
 }
 
 /* "application/x-www-form-urlencoded; charset=…" is one; so is no type at all. */

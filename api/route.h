@@ -13,10 +13,18 @@ struct region;
 /* Answers the request; returns the HTTP status. See reply.h. */
 typedef int (*route_handler_f)(struct region *region, struct request *req, struct response *resp);
 
+enum takes { /* arguments that choose series */
+	TAKES_NONE,
+	TAKES_QUERY, /* query */
+	TAKES_MATCH, /* match[] */
+};
+
 struct route {
 	unsigned methods; /* bits of enum http_method */
 	const char *path;
 	enum lane lane;
+	enum need need;
+	enum takes takes;
 	route_handler_f handler;
 	const char *summary;
 };
@@ -26,8 +34,8 @@ extern const size_t routes_n;
 
 /*
  * route_find() - the route of @path, whatever its method; NULL when there is none. Doubled slashes
- * count once. *@ret_org is the organisation named by /prometheus/ORG, or empty; *@ret_arg what "*"
- * stands for, still escaped. Both are slices of @path. Cost: a pass over the table.
+ * count once. *@ret_org is the organisation that /prometheus/ORG names, or empty; *@ret_arg what
+ * "*" stands for, still escaped. Both are slices of @path. Cost: a pass over the table.
  */
 const struct route *route_find(struct str path, struct str *ret_org, struct str *ret_arg);
 

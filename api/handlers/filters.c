@@ -48,15 +48,50 @@ static int add_selector(struct str text, const char *name, struct arena *arena,
 	return 0;
 }
 
-static int parse_labels(const struct params *p, struct arena *arena, struct store_match_set *ret,
-                        struct err *e)
+static void put_quoted_re(struct buf *out, struct str s)
 {
-	struct store_matcher *v = ARENA_ARRAY(arena, struct store_matcher, p->n + 1);
+	for (size_t i = 0; i < s.len; i++) {
+		if (s.p[i] != '\0' && strchr("\\.+*?()|[]{}^$", s.p[i]))
+			buf_putc(out, '\\');
+		buf_putc(out, s.p[i]);
+	}
+}
+
+/* app="a", or app=~"a|b" with the names taken literally. */
+static int app_matcher(const struct grant *g, struct arena *arena, struct store_matcher *ret)
+{
+	_cleanup_(buf_done) struct buf re = BUF_INIT;
+
+	*ret = (struct store_matcher){ STORE_EQ, STR(GRANT_APP_LABEL), STR_NULL };
+	if (g->n_apps == 1) {
+		ret->value = g->apps[0];
+		return 0;
+	}
+	for (size_t i = 0; i < g->n_apps; i++) {
+		if (i > 0)
+			buf_putc(&re, '|');
+		put_quoted_re(&re, g->apps[i]);
+	}
+	ret->op = STORE_RE;
+	ret->value = arena_str(arena, buf_str(&re));
+	return re.err < 0 ? re.err : arena_error(arena);
+}
+
+static int parse_enforced(struct request *req, struct store_match_set *ret, struct err *e)
+{
+	const struct params *p = &req->params;
+	struct store_matcher *v = ARENA_ARRAY(&req->arena, struct store_matcher, p->n + 2);
 	struct str value;
 	size_t n = 0;
 
 	if (!v)
-		return no_memory(arena, e);
+		return no_memory(&req->arena, e);
+	if (req->grant.some_apps) {
+		int r = app_matcher(&req->grant, &req->arena, &v[n++]);
+
+		if (r < 0)
+			return err_set(e, r, "the filters need too much memory");
+	}
 	for (size_t i = 0; next_extra(p, "extra_label", &i, &value);) {
 		struct store_matcher *m = &v[n++];
 
@@ -91,15 +126,16 @@ static int parse_selectors(const struct params *p, const char *const *names, siz
 	return 0;
 }
 
-int filters_parse(const struct params *p, struct arena *arena, struct filters *ret, struct err *e)
+int filters_parse(struct request *req, struct filters *ret, struct err *e)
 {
 	static const char *const names[] = { "extra_filters[]", "extra_filters" };
 	struct filters f = { 0 };
 	struct set_list list;
-	int r = parse_labels(p, arena, &f.enforced, e);
+	int r = parse_enforced(req, &f.enforced, e);
 
 	if (r == 0)
-		r = parse_selectors(p, names, ARRAY_SIZE(names), true, arena, &list, e);
+		r = parse_selectors(&req->params, names, ARRAY_SIZE(names), true, &req->arena,
+		                    &list, e);
 	if (r < 0)
 		return r;
 	f.sets = list.v;
@@ -146,23 +182,25 @@ static int cross(struct arena *arena, const struct set_list *match, const struct
 	return 0;
 }
 
-int filters_select(const struct params *p, bool match_required, struct arena *arena,
-                   struct store_select *sel, struct err *e)
+int filters_select(struct request *req, bool match_required, struct store_select *sel,
+                   struct err *e)
 {
 	static const char *const names[] = { "match[]", "match" };
 	struct filters f;
 	struct set_list match;
-	int r = filters_parse(p, arena, &f, e);
+	int r = filters_parse(req, &f, e);
 
 	if (r == 0)
-		r = parse_selectors(p, names, ARRAY_SIZE(names), false, arena, &match, e);
+		r = parse_selectors(&req->params, names, ARRAY_SIZE(names), false, &req->arena,
+		                    &match, e);
 	if (r < 0)
 		return r;
 	if (match_required && match.n == 0)
 		return err_set(e, -EINVAL, "argument match[] is missing");
+	sel->org = req->org;
 	sel->enforced = f.enforced;
 	if (match.n > 0 && f.n_sets > 0)
-		return cross(arena, &match, &f, sel, e);
+		return cross(&req->arena, &match, &f, sel, e);
 	sel->sets = match.n > 0 ? match.v : f.sets;
 	sel->n_sets = match.n > 0 ? match.n : f.n_sets;
 	return 0;

@@ -139,15 +139,17 @@ int h_write(struct region *region, struct request *req, struct response *resp)
 {
 	_cleanup_(buf_done) struct buf body = BUF_INIT;
 	_cleanup_(rw_split_done) struct rw_split message = { 0 };
-	struct intake in = { region, req->org, 0, 0, ERR_INIT };
+	struct intake in;
 	int status = check_write_headers(req, resp);
 
 	if (status == 0)
 		status = unpack(region, req, resp, &body, &message);
 	if (status != 0)
 		return status;
-	int r = intake_add(&in, message.series, message.n_series);
+	int r = intake_init(&in, region, req);
 
+	if (r == 0)
+		r = intake_add(&in, message.series, message.n_series);
 	return r < 0 ? reply_append_error(resp, r) : reply_written(resp, &in);
 }
 
@@ -235,12 +237,15 @@ static int on_bad_line(void *ctx, uint64_t line, const struct err *e)
 	return 0;
 }
 
-static int text_import_init(struct text_import *t, struct request *req, struct err *e)
+static int text_import_init(struct text_import *t, struct region *region, struct request *req,
+                            struct err *e)
 {
 	struct label *extra = ARENA_ARRAY(&req->arena, struct label, req->params.n + 1);
 	struct str value;
 	int64_t now_ms = clock_unix_ms();
 
+	if (intake_init(&t->in, region, req) < 0)
+		return err_set(e, -ENOMEM, "out of memory");
 	t->batch = mem_zalloc(TEXT_BATCH_SERIES, sizeof(*t->batch));
 	t->samples = mem_zalloc(TEXT_BATCH_SERIES, sizeof(*t->samples));
 	if (!t->batch || !t->samples || !extra)
@@ -272,11 +277,9 @@ static int import_text(struct region *region, struct request *req, struct respon
                        struct str text)
 {
 	static const struct promtext_ops ops = { .sample = on_sample, .bad = on_bad_line };
-	_cleanup_(text_import_done) struct text_import t = {
-		.in = { region, req->org, 0, 0, ERR_INIT },
-	};
+	_cleanup_(text_import_done) struct text_import t = { 0 };
 	struct err e = ERR_INIT;
-	int r = text_import_init(&t, req, &e);
+	int r = text_import_init(&t, region, req, &e);
 
 	if (r == -EINVAL)
 		return reply_error(resp, REPLY_BAD_DATA, "%s", e.msg);

@@ -78,7 +78,7 @@ static int set_latency(struct plan *plan, const struct params *p, struct err *e)
 	                          &plan->q.latency_offset_ms, e);
 }
 
-static int set_common(struct plan *plan, struct region *region, struct request *req, struct err *e)
+static int set_common(struct plan *plan, struct request *req, struct err *e)
 {
 	const struct params *p = &req->params;
 	struct mql_query *q = &plan->q;
@@ -87,7 +87,7 @@ static int set_common(struct plan *plan, struct region *region, struct request *
 	q->text = params_get(p, "query");
 	if (q->text.len == 0)
 		return err_set(e, -EINVAL, "argument query is missing");
-	q->org = region_org(region, req->org);
+	q->org = req->org;
 	q->now_ms = clock_unix_ms();
 	set_limits(plan);
 	r = set_deadline(plan, p, e);
@@ -100,7 +100,7 @@ static int set_common(struct plan *plan, struct region *region, struct request *
 	if (r == 0)
 		r = params_bool(p, "nocache", &q->nocache, e);
 	if (r == 0)
-		r = filters_parse(p, &req->arena, &plan->filters, e);
+		r = filters_parse(req, &plan->filters, e);
 	q->enforced = plan->filters.enforced;
 	q->extra = plan->filters.sets;
 	q->n_extra = plan->filters.n_sets;
@@ -218,7 +218,7 @@ static int answer_query(struct region *region, struct request *req, struct respo
 	if (req->queued_mono_ns > 0 && clock_mono_ns() - req->queued_mono_ns >
 	                                       (uint64_t)plan.conf.query_wait_timeout_ms * 1000000)
 		return reply_error(resp, REPLY_TOO_MANY, "too many queries run at the same time");
-	r = set_common(&plan, region, req, &e);
+	r = set_common(&plan, req, &e);
 	if (r == 0)
 		r = set_times(&plan, &req->params, &e);
 	if (r == -EINVAL)

@@ -10,56 +10,101 @@
 static struct metric samples_accepted = METRIC_COUNTER(
 	"periscope_region_ingest_samples_accepted_total", "", "Samples acknowledged to clients.");
 METRIC_REGISTER(samples_accepted);
-static bool is_org(const struct label *l)
-{
-	return str_eqc(l->name, LABEL_ORG);
-}
 
 /*
- * Strips the __org__ labels and says whose the series is: what they name, all agreeing, or else the
- * organisation of the path.
+ * The same bytes mean the same series for everybody who writes to one organisation; whoever may
+ * write less, by app, must not find what others have made known.
  */
+int intake_init(struct intake *in, struct region *region, struct request *req)
+{
+	_cleanup_(buf_done) struct buf scope = BUF_INIT;
+	const struct grant *g = &req->grant;
+
+	*in = (struct intake){ .region = region, .req = req, .first = ERR_INIT };
+	buf_put_str(&scope, req->org);
+	for (size_t i = 0; i < g->n_apps; i++) {
+		buf_putc(&scope, '\n');
+		buf_put_str(&scope, g->apps[i]);
+	}
+	if (scope.err < 0)
+		return scope.err;
+	in->scope = arena_str(&req->arena, buf_str(&scope));
+	return arena_error(&req->arena);
+}
+
+static int wrong_org(struct str org, struct err *e)
+{
+	return err_set(e, -EPERM, "organisation \"%.*s\" is not served on this path",
+	               (int)MIN(org.len, (size_t)64), org.p);
+}
+
+/* Strips the __org__ labels and says whose the series is; all that name one must agree. */
 static int take_org(const struct intake *in, struct label *labels, uint32_t *n, struct str *ret_org,
                     struct err *e)
 {
-	struct str org = in->org;
+	const struct request *req = in->req;
+	struct str org = req->org;
 	uint32_t kept = 0;
 
 	for (uint32_t i = 0; i < *n; i++) {
-		if (!is_org(&labels[i])) {
+		struct str named = labels[i].value;
+
+		if (!str_eqc(labels[i].name, LABEL_ORG)) {
 			labels[kept++] = labels[i];
 			continue;
 		}
-		struct str named = labels[i].value;
-
 		if (named.len == 0)
 			continue;
-		if ((org.len > 0 && !str_eq(org, named)) || !region_takes_org(in->region, named))
-			return err_set(e, -EPERM,
-			               "organisation \"%.*s\" is not served on this path",
-			               (int)MIN(named.len, (size_t)64), named.p);
+		if (org.len > 0 ? !str_eq(org, named)
+		                : !region_serves(in->region, req->access, named))
+			return wrong_org(named, e);
 		org = named;
 	}
+	if (org.len == 0 && !req->access)
+		org = region_first_org(in->region);
+	if (org.len == 0)
+		return err_set(e, -EPERM, "a series does not name its organisation (label %s)",
+		               LABEL_ORG);
 	*n = kept;
-	*ret_org = region_org(in->region, org);
+	*ret_org = org;
 	return 0;
+}
+
+static int check_app(const struct grant *g, const struct label *labels, uint32_t n, struct err *e)
+{
+	struct str app = STR_NULL;
+
+	if (!g->some_apps)
+		return 0;
+	for (uint32_t i = 0; i < n; i++) {
+		if (str_eqc(labels[i].name, GRANT_APP_LABEL))
+			app = labels[i].value;
+	}
+	for (size_t i = 0; i < g->n_apps; i++) {
+		if (str_eq(app, g->apps[i]))
+			return 0;
+	}
+	return err_set(e, -EPERM, "the token %.*s may not write series of app \"%.*s\"",
+	               STR_FMT(g->who), (int)MIN(app.len, (size_t)64), app.p);
 }
 
 static int resolve(void *ctx, struct str key, struct label *labels, uint32_t *ret_n,
                    struct str *ret_org, struct err *e)
 {
+	const struct intake *in = ctx;
 	int r = rw_labels(key, labels, STORE_RESOLVE_LABELS, ret_n, e);
 
 	if (r == -ENOSPC)
 		return err_set(e, -EINVAL, "a series has more than %u labels", LABELS_MAX);
 	if (r < 0)
 		return r == -EBADMSG ? -EINVAL : r;
-	return take_org(ctx, labels, ret_n, ret_org, e);
+	r = take_org(in, labels, ret_n, ret_org, e);
+	return r < 0 ? r : check_app(&in->req->grant, labels, *ret_n, e);
 }
 
 int intake_add(struct intake *in, const struct series_keyed *series, size_t n)
 {
-	const struct store_resolver by = { in->org, resolve, in };
+	const struct store_resolver by = { in->scope, resolve, in };
 	struct store_append_result result = { .first = ERR_INIT };
 	int r = store_append_keyed(in->region->store, &by, series, n, &result);
 

@@ -6,10 +6,12 @@
  * with its labels as the label fields of a remote write, whatever way it came, so that a series
  * that was seen before is found by those bytes alone.
  *
- * Organisation  On the root path the label __org__ of a series says whose it is; without one it is
- *               the first organisation's. On the path of one organisation the label may only
- *               repeat that. It is stripped in any case. A series of an organisation that is not
- *               served is refused by itself, the others are stored.
+ * Organisation  Where the token may write for several, the label __org__ of a series says whose it
+ *               is; elsewhere it may only repeat what is known already. It is stripped in any
+ *               case. A series of an organisation that is not served is refused by itself, the
+ *               others are stored. Without tokens a series without the label is the first
+ *               organisation's.
+ * Apps          A token for certain apps writes series whose label app is one of them.
  * Refusals      are counted by reason and the first one keeps its sentence; they do not keep good
  *               samples of the same request out.
  */
@@ -19,10 +21,14 @@
 
 struct intake {
 	struct region *region;
-	struct str org;             /* of the path; empty on the root path */
+	const struct request *req;
+	struct str scope;           /* see struct store_resolver */
 	uint64_t accepted, refused; /* samples; a plain NaN counts as neither */
 	struct err first;           /* about the first refused series */
 };
+
+/* -ENOMEM, -ENOSPC of the request's arena. */
+int intake_init(struct intake *in, struct region *region, struct request *req);
 
 /*
  * intake_add() - stores @n series. 0 once all that was not refused is durable, or an error of

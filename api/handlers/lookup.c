@@ -34,7 +34,7 @@ static int read_args(struct lookup *l, struct request *req, const struct region_
 	if (r == 0)
 		r = params_duration_ms(p, "timeout", conf->labels_timeout_ms, &ms, &l->e);
 	if (r == 0)
-		r = filters_select(p, match_required, &req->arena, &l->sel, &l->e);
+		r = filters_select(req, match_required, &l->sel, &l->e);
 	if (r < 0)
 		return r;
 	if (l->sel.min_ms > l->sel.max_ms)
@@ -53,7 +53,6 @@ int lookup_begin(struct lookup *l, struct region *region, struct request *req,
 
 	region_settings(region, &conf);
 	*l = (struct lookup){ .e = ERR_INIT, .out = &resp->body };
-	l->sel.org = region_org(region, req->org);
 	l->sel.series_max = (uint64_t)conf.labels_series_max;
 	r = read_args(l, req, &conf, match_required);
 	if (r == -EINVAL)

@@ -226,6 +226,8 @@ static bool add_headers(struct exchange *x, struct MHD_Response *m)
 		ok = MHD_add_response_header(m, "Content-Type", resp->content_type) == MHD_YES;
 	if (ok && resp->allow)
 		ok = MHD_add_response_header(m, "Allow", resp->allow) == MHD_YES;
+	if (ok && resp->challenge)
+		ok = MHD_add_response_header(m, "WWW-Authenticate", resp->challenge) == MHD_YES;
 	if (ok && resp->retry_after_s > 0)
 		ok = MHD_add_response_header(m, "Retry-After", seconds) == MHD_YES;
 	if (ok && atomic_load(&x->h->stopping))
@@ -282,6 +284,7 @@ static enum MHD_Result on_headers(struct exchange *x, const char *method)
 	req->content_type = header(x, "Content-Type");
 	req->content_encoding = header(x, "Content-Encoding");
 	req->rw_version = header(x, "X-Prometheus-Remote-Write-Version");
+	req->authorization = header(x, "Authorization");
 	if (arena_error(&req->arena) < 0) {
 		refuse(x, 503, "out of memory");
 		return refuse_early(x);

@@ -23,6 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "api/auth/grant.h"
 #include "api/params.h"
 #include "userspace/base/arena.h"
 #include "userspace/base/buf.h"
@@ -42,6 +43,7 @@ enum lane {
 	LANE_N,
 };
 
+struct access;
 struct route;
 
 struct request {
@@ -49,6 +51,7 @@ struct request {
 	struct str path;  /* before the '?', as sent */
 	struct str query; /* behind it */
 	struct str content_type, content_encoding, rw_version;
+	struct str authorization; /* never logged, never sent back */
 	struct buf body;
 	struct arena arena;      /* for whatever lives as long as the request */
 	uint64_t start_mono_ns;  /* the request line was there */
@@ -58,8 +61,10 @@ struct request {
 	const struct route *route; /* NULL when the path is unknown */
 	enum lane lane;
 	size_t body_bytes_max;
-	struct str org;      /* of the path; empty on the root path */
-	struct str path_arg; /* what the route's wildcard stands for */
+	struct str path_arg;   /* what the route's wildcard stands for */
+	struct access *access; /* who may do what, as of the start; NULL = no tokens. Owned. */
+	struct grant grant;    /* of the token */
+	struct str org; /* that the request is about; empty = series of a write say it themselves */
 	struct params params;
 };
 
@@ -78,6 +83,7 @@ struct response {
 	struct http_stream stream;
 	unsigned retry_after_s; /* 0 = no such header */
 	const char *allow;      /* of a 405; NULL = no such header */
+	const char *challenge;  /* of a 401; NULL = no such header */
 };
 
 void request_done(struct request *req);

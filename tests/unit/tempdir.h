@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 
-/* A folder of a test's own, gone with everything in it when the variable goes out of scope. */
+/* A folder of a test's own, gone with everything in it when tempdir_done() is called. */
 
+#include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 struct tempdir {
 	char path[64];
@@ -31,4 +34,19 @@ static inline int tempdir_remove_one(const char *path, const struct stat *st, in
 static inline void tempdir_done(struct tempdir *d)
 {
 	(void)nftw(d->path, tempdir_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* Writes the file @name of the folder, whose mode becomes @mode whatever the umask is. */
+static inline void tempdir_write(const struct tempdir *d, const char *name, const char *text,
+                                 unsigned mode)
+{
+	char path[512];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", d->path, name);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(0, fchmod(fd, mode));
+	assert_int_equal(strlen(text), write(fd, text, strlen(text)));
+	(void)close(fd);
 }

@@ -1,85 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The real handlers over a real store in a temporary folder, requests made in memory: each row is
- * one request and what must come back. Time stands still at NOW, so answers are exact.
+ * one request and what must come back.
  */
-#include "tests/unit/unit.h"
+#include "tests/unit/region_call.h"
 
-#include <errno.h>
-#include <unistd.h>
 #include <zlib.h>
 
-#include "api/region.h"
 #include "api/reply.h"
-#include "api/route.h"
-#include "tests/unit/tempdir.h"
-#include "userspace/base/alloc.h"
-#include "userspace/base/clock.h"
 #include "userspace/wire/compress.h"
 #include "userspace/wire/rwproto.h"
 
-#define NOW_MS 1700000000000ll
-#define T0     "1699999940" /* one minute before NOW */
+#define T0 "1699999940" /* one minute before NOW */
 
 #define FORM "application/x-www-form-urlencoded"
 #define JSON "application/json"
 #define PB   "application/x-protobuf"
-
-static int64_t unix_standing_still(void)
-{
-	return NOW_MS;
-}
-
-static uint64_t mono_real(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
-static const struct clock_ops still = { unix_standing_still, mono_real };
-
-struct call {
-	enum http_method method;
-	const char *target, *type, *coding, *rw_version;
-	struct str body;
-};
-
-/* What http.c does with a request, without a network. The body of the answer is copied to @out. */
-static int call(struct region *region, const struct call *c, struct buf *out, struct response *meta)
-{
-	struct request req = {
-		.method = c->method,
-		.arena = ARENA_INIT((size_t)64 << 20),
-		.content_type = c->type ? str_from(c->type) : STR_NULL,
-		.content_encoding = c->coding ? str_from(c->coding) : STR_NULL,
-		.rw_version = c->rw_version ? str_from(c->rw_version) : STR_NULL,
-		.start_mono_ns = clock_mono_ns(),
-	};
-	struct response resp = { 0 };
-	struct str target = unit_strdup(str_from(c->target));
-
-	(void)str_cut(target, '?', &req.path, &req.query);
-	buf_put_str(&req.body, c->body);
-	int status = route_begin(region, &req, &resp);
-
-	if (status == 0 && req.body.len > req.body_bytes_max)
-		status = route_refuse(region, 413, "the body is above the limit", &resp);
-	if (status == 0)
-		status = route_serve(region, &req, &resp);
-	buf_clear(out);
-	buf_put_str(out, buf_str(&resp.body));
-	for (int r = 0; resp.stream.ctx && r == 0;)
-		r = resp.stream.next(resp.stream.ctx, out, 1000);
-	route_done(region, &req, &resp);
-	*meta = resp;
-	assert_int_equal(status, resp.status);
-	request_done(&req);
-	response_done(&resp);
-	free((void *)(uintptr_t)target.p);
-	return status;
-}
 
 /* --- a region with something in it ------------------------------------------------------------ */
 
@@ -95,40 +31,15 @@ struct fixture {
 	struct tempdir dir;
 };
 
-static struct region *open_region(const char *dir, const char *const *orgs, size_t n_orgs)
-{
-	const struct region_conf_source source = {
-		.overrides = { { "data", dir }, { "query.latency_offset", "0s" } },
-	};
-	struct region_conf conf;
-	struct region *region;
-	struct err e = ERR_INIT;
-
-	assert_int_equal(0, region_conf_read(&source, &conf, &e));
-	conf.organisations.v = mem_realloc(conf.organisations.v, n_orgs, sizeof(char *));
-	for (size_t i = 1; i < n_orgs; i++)
-		conf.organisations.v[i] = mem_strndup(orgs[i], strlen(orgs[i]));
-	conf.organisations.n = n_orgs;
-	assert_int_equal(0, region_conf_check(&conf, &e));
-	if (region_open(&region, &conf, &source, &e) < 0)
-		fail_msg("%s", e.msg);
-	return region;
-}
-
 static int setup(void **state)
 {
 	static const char *const orgs[] = { "dev", "acme" };
 	struct fixture *f = calloc(1, sizeof(*f));
-	const struct call import = { HTTP_POST, "/api/v1/import/prometheus", NULL, NULL,
-		                     NULL,      { text, sizeof(text) - 1 } };
-	_cleanup_(buf_done) struct buf out = BUF_INIT;
-	struct response meta;
 
 	f->dir = tempdir_make();
-	clock_set(&still);
-	f->region = open_region(f->dir.path, orgs, ARRAY_SIZE(orgs));
-	if (call(f->region, &import, &out, &meta) != 204)
-		fail_msg("%s", buf_cstr(&out));
+	region_clock_stop();
+	f->region = region_for_test(f->dir.path, orgs, ARRAY_SIZE(orgs), NULL);
+	call_import(f->region, "/api/v1/import/prometheus", NULL, text);
 	*state = f;
 	return 0;
 }
@@ -313,8 +224,10 @@ static void test_rows(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		const struct row *row = &rows[i];
-		const struct call c = { row->method, row->target, row->type,
-			                NULL,        NULL,        str_from(row->body) };
+		const struct call c = { .method = row->method,
+			                .target = row->target,
+			                .type = row->type,
+			                .body = str_from(row->body) };
 		int status = call(f->region, &c, &out, &meta);
 
 		if (status != row->status ||
@@ -332,7 +245,7 @@ static void test_rows(void **state)
 static int post(struct fixture *f, const char *target, const char *coding, const char *version,
                 struct str body, struct buf *out)
 {
-	const struct call c = { HTTP_POST, target, PB, coding, version, body };
+	const struct call c = { HTTP_POST, target, NULL, PB, coding, version, body };
 	struct response meta;
 
 	return call(f->region, &c, out, &meta);
@@ -347,9 +260,7 @@ static void test_remote_write(void **state)
 	static const struct sample samples[] = { { 1699999940000, 42 }, { 1699999941000, 43 } };
 	struct fixture *f = *state;
 	_cleanup_(buf_done) struct buf message = BUF_INIT, packed = BUF_INIT, out = BUF_INIT;
-	const struct call query = {
-		HTTP_GET, "/prometheus/acme" Q "rw", NULL, NULL, NULL, STR_NULL
-	};
+	const struct call query = { .target = "/prometheus/acme" Q "rw" };
 	struct response meta;
 
 	rw_encode_series(&message, good, 3, samples, 2);
@@ -392,7 +303,7 @@ static void test_gzip(void **state)
 	struct fixture *f = *state;
 	unsigned char packed[512];
 	_cleanup_(buf_done) struct buf out = BUF_INIT;
-	const struct call query = { HTTP_GET, Q "count(gz)", NULL, NULL, NULL, STR_NULL };
+	const struct call query = { .target = Q "count(gz)" };
 	const char *to = "/api/v1/import/prometheus";
 	struct response meta;
 	size_t n = gzip(one, sizeof(one) - 1, packed, sizeof(packed));
@@ -443,8 +354,8 @@ static void test_big(void **state)
 	};
 	struct fixture *f = *state;
 	_cleanup_(buf_done) struct buf lines = BUF_INIT, out = BUF_INIT;
-	const struct call count = { HTTP_GET, Q "count(big)", NULL, NULL, NULL, STR_NULL };
-	const struct call all = { HTTP_GET, Q "big", NULL, NULL, NULL, STR_NULL };
+	const struct call count = { .target = Q "count(big)" };
+	const struct call all = { .target = Q "big" };
 	struct response meta;
 	size_t n = 0;
 
@@ -475,9 +386,9 @@ static void test_metrics(void **state)
 		"periscope_region_store_samples_refused_total{reason=\"too_old\"} ",
 	};
 	struct fixture *f = *state;
-	const struct call get = { HTTP_GET, "/metrics", NULL, NULL, NULL, STR_NULL };
-	const struct call query = { HTTP_GET, Q "1", NULL, NULL, NULL, STR_NULL };
-	const struct call none = { HTTP_GET, "/none", NULL, NULL, NULL, STR_NULL };
+	const struct call get = { .target = "/metrics" };
+	const struct call query = { .target = Q "1" };
+	const struct call none = { .target = "/none" };
 	_cleanup_(buf_done) struct buf out = BUF_INIT;
 	struct response meta;
 

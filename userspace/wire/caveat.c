@@ -177,6 +177,12 @@ static enum caveat_verdict prohibit(struct err *why, const char *sentence)
 	return CAVEAT_PROHIBITS;
 }
 
+static enum caveat_verdict out_of_time(struct err *why, const char *sentence)
+{
+	(void)err_set(why, -EKEYEXPIRED, "%s", sentence);
+	return CAVEAT_PROHIBITS;
+}
+
 static enum caveat_verdict check_mask(const struct caveat_row *row, const struct caveat_access *a,
                                       uint64_t mask, struct err *why)
 {
@@ -254,9 +260,9 @@ static enum caveat_verdict check_window(const struct caveat_row *row, struct msg
 	(void)msgpack_int(&m, &not_before);
 	(void)msgpack_int(&m, &not_after);
 	if (not_before > now_s)
-		return prohibit(why, "it is not valid yet");
+		return out_of_time(why, "it is not valid yet");
 	if (not_after < now_s || (not_after == now_s && a->now_ms % 1000 > 0))
-		return prohibit(why, "it has expired");
+		return out_of_time(why, "it has expired");
 	return CAVEAT_ALLOWS;
 }
 

@@ -97,7 +97,8 @@ bool caveat_is_attestation(uint64_t type);
 
 /*
  * caveat_check() - does the caveat, whose body is valid, let @a through? The sentence of a refusal
- * goes into @why. caveat_set_check(): do all of them? Attestations do not count there.
+ * goes into @why, with -EKEYEXPIRED when only the time is wrong and else -EPERM.
+ * caveat_set_check(): do all of them? Attestations do not count there.
  */
 enum caveat_verdict caveat_check(const struct caveat *c, const struct caveat_access *a,
                                  struct err *why);

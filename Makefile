@@ -201,6 +201,29 @@ format: ## Rewrite sources in the house layout
 format-check: ## Fail when a source is not in the house layout
 	$(Q)git ls-files '*.[ch]' '*.cc' | xargs clang-format --dry-run -Werror
 
+# --- install --------------------------------------------------------------------------------------
+PREFIX ?= /usr
+DOCDIR := $(DESTDIR)$(PREFIX)/share/doc/periscope
+install: $(PROGRAMS) ## Programs, manuals, pages and units below $(DESTDIR)$(PREFIX)
+	$(Q)install -D -t $(DESTDIR)$(PREFIX)/sbin $(PROGRAMS)
+	$(Q)for page in docs/man/*.[1-8]; do \
+		install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} $$page; done
+	$(Q)install -D -m 644 -t $(DOCDIR) README.md LICENSE docs/*.md
+	$(Q)install -D -m 644 -t $(DOCDIR)/format docs/format/*.md
+	$(Q)install -D -m 644 -t $(DOCDIR)/examples docs/examples/*
+	$(Q)install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/sysusers.d scripts/pkg/sysusers/*.conf
+	$(Q)for unit in scripts/pkg/systemd/*.service; do \
+		install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system $$unit && \
+		sed -i 's|=/usr/sbin/|=$(PREFIX)/sbin/|' $(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/}; done
+
+uninstall: ## What install put there
+	$(Q)rm -f $(PROGRAMS:$(O)/%=$(DESTDIR)$(PREFIX)/sbin/%)
+	$(Q)for page in docs/man/*.[1-8]; do \
+		rm -f $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
+	$(Q)rm -rf $(DOCDIR)
+	$(Q)rm -f $(patsubst scripts/pkg/systemd/%,$(DESTDIR)$(PREFIX)/lib/systemd/system/%,$(wildcard scripts/pkg/systemd/*.service))
+	$(Q)rm -f $(patsubst scripts/pkg/sysusers/%,$(DESTDIR)$(PREFIX)/lib/sysusers.d/%,$(wildcard scripts/pkg/sysusers/*.conf))
+
 compdb: ## compile_commands.json for clangd and clang-tidy
 	$(Q)bear -- $(MAKE) --always-make all $(UNIT)
 

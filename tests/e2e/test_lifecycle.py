@@ -120,32 +120,17 @@ class Lifecycle(e2e.TestCase):
             self.assertEqual(host.process.wait(5), 0, host.process.log())
 
 
-class CommandLine(e2e.TestCase):
+class Once(e2e.TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         cls.network = rig.Network(cls.stack, cls.logs)
         cls.host = periscope.Host(cls.scratch, cls.logs, "http://127.0.0.1:9")
 
-    def run_host(self, *arguments, before=()):
-        argv = [*before, periscope.BUILD / "periscope-host", *arguments]
+    def run_host(self, *arguments):
+        argv = [periscope.BUILD / "periscope-host", *arguments]
         return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               timeout=20, check=False)
-
-    def test_exit_codes(self):
-        bad = self.scratch / "bad.yml"
-        bad.write_text("no_such_setting: 1\n")
-        for arguments, before, code, words in (
-                (["--help"], [], 0, ""),
-                (["--version"], [], 0, ""),
-                (["--no-such-option"], [], 2, "no-such-option"),
-                (["--config", bad], [], 6, "no_such_setting"),
-                (["--config", self.scratch / "absent.yml"], [], 6, "absent.yml"),
-                (["--config", self.host.config, "--check-config"], [], 0, "")):
-            with self.subTest(arguments):
-                done = self.run_host(*arguments, before=before)
-                self.assertEqual(done.returncode, code, done.stderr)
-                self.assertIn(words, done.stderr)
 
     def test_once_prints_exposition(self):
         vm = self.boot("e2e2000000000a")

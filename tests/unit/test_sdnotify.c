@@ -85,6 +85,23 @@ static void test_without_manager(void **state)
 	unsetenv("NOTIFY_SOCKET");
 }
 
+/* A manager that does not read: its queue is full after a few messages. */
+static void test_deaf_manager(void **state)
+{
+	int fd = listen_here(), r = 0;
+
+	(void)state;
+	(void)alarm(60); /* waiting for it for ever would hang the test */
+	for (int i = 0; i < 100000 && r == 0; i++)
+		r = sdnotify_watchdog();
+	assert_int_equal(-EAGAIN, r);
+	assert_int_equal(-EAGAIN, sdnotify_stopping());
+	(void)received(fd);
+	assert_int_equal(0, sdnotify_stopping()); /* there is room again */
+	(void)alarm(0);
+	close(fd);
+}
+
 static void test_watchdog_us(void **state)
 {
 	char pid[20];
@@ -109,6 +126,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_messages),
 		cmocka_unit_test(test_without_manager),
+		cmocka_unit_test(test_deaf_manager),
 		cmocka_unit_test(test_watchdog_us),
 	};
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 #include "userspace/base/num.h"
 
 #define MESSAGE_MAX 512
+#define PATIENCE_S  2
 
 static int address_of(const char *path, struct sockaddr_un *ret, socklen_t *ret_len)
 {
@@ -32,8 +34,13 @@ static int address_of(const char *path, struct sockaddr_un *ret, socklen_t *ret_
 	return 0;
 }
 
-static int notify(const char *message)
+/*
+ * A manager that does not read must not hold us up: what it has to know waits for a little, a beat
+ * not at all, since there will be another.
+ */
+static int notify_flags(const char *message, int flags)
 {
+	const struct timeval patience = { .tv_sec = PATIENCE_S };
 	const char *path = getenv("NOTIFY_SOCKET");
 	struct sockaddr_un address;
 	socklen_t len;
@@ -48,10 +55,16 @@ static int notify(const char *message)
 
 	if (fd < 0)
 		return neg_errno();
-	if (sendto(fd, message, strlen(message), MSG_NOSIGNAL, (struct sockaddr *)&address, len) <
-	    0)
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0 ||
+	    sendto(fd, message, strlen(message), MSG_NOSIGNAL | flags, (struct sockaddr *)&address,
+	           len) < 0)
 		return neg_errno();
 	return 0;
+}
+
+static int notify(const char *message)
+{
+	return notify_flags(message, 0);
 }
 
 /* A line feed in @status would begin an assignment of its own. */
@@ -96,7 +109,7 @@ int sdnotify_stopping(void)
 
 int sdnotify_watchdog(void)
 {
-	return notify("WATCHDOG=1");
+	return notify_flags("WATCHDOG=1", MSG_DONTWAIT);
 }
 
 int sdnotify_extend_timeout(uint64_t us)

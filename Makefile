@@ -59,6 +59,7 @@ PROGRAMS  := $(if $(wildcard userspace/host/main.c),$(O)/periscope-host) \
 UNIT      := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/test_*.c))
 BPF_TESTS := $(patsubst %.c,$(O)/%,$(wildcard tests/bpf/test_*.c))
 CRASH_TESTS := $(patsubst %.c,$(O)/%,$(wildcard tests/crash/test_*.c))
+BENCHES   := $(patsubst %.c,$(O)/%,$(wildcard tests/bench/*.c))
 FUZZERS   := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 
 # Every target with a ## line is a command, not a file.
@@ -90,7 +91,7 @@ $(O)/scripts/docs_tables: %: %.o $(ARCHIVES)
 	$(call say,LD,$@)$(CXX) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(ARCHIVES) \
 		-Wl,--end-group $(LIBS)
 
-$(UNIT) $(BPF_TESTS) $(CRASH_TESTS): %: %.o $(ARCHIVES)
+$(UNIT) $(BPF_TESTS) $(CRASH_TESTS) $(BENCHES): %: %.o $(ARCHIVES)
 	$(call say,LD,$@)$(CXX) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(ARCHIVES) \
 		-Wl,--end-group $(LIBS) -lcmocka
 
@@ -178,6 +179,11 @@ fuzz: ## Fuzz every parser of foreign bytes, TIME=60 seconds each
 check-fuzz: ## Fuzz smoke: every corpus, then a fixed number of mutations of a fixed seed
 	+$(Q)$(FUZZ_MAKE) fuzzers
 	$(Q)scripts/fuzz $(FUZZ_O) smoke $(FUZZERS)
+
+SIZES ?= small,large
+CONNECTIONS ?= 1,2,4
+bench-store: $(PROGRAMS) $(BENCHES) ## The store side by side with VictoriaMetrics: SIZES=, CONNECTIONS=
+	$(Q)O=$(O) scripts/bench-store --sizes $(SIZES) --connections $(CONNECTIONS)
 
 check-fresh: ## Both README commands on a fresh minimal Debian 12 (root, debootstrap; long)
 	$(Q)scripts/fresh make demo SECONDS=60

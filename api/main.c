@@ -20,10 +20,7 @@ struct options {
 		*port_file;
 };
 
-#define ROW(n, arg, type, field, help)                                    \
-	{                                                                 \
-		n, arg, OPT_##type, offsetof(struct options, field), help \
-	}
+#define ROW(...) OPT_ROW(struct options, __VA_ARGS__)
 static const struct opt_row rows[] = {
 	ROW("config", "FILE", STRING, config, "settings; default " CONF_PATH),
 	ROW("dev", NULL, FLAG, dev, "one organisation, dev; no settings file"),

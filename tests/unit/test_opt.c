@@ -12,18 +12,31 @@ struct opts {
 	struct opt_strings set;
 };
 
+#define ROW(...) OPT_ROW(struct opts, __VA_ARGS__)
 static const struct opt_row rows[] = {
-	{ "check", NULL, OPT_FLAG, offsetof(struct opts, check),
-	  "check the configuration and end" },
-	{ "data", "DIR", OPT_STRING, offsetof(struct opts, data),
-	  "folder of the store, which is created when it is missing and locked as long as the "
-	  "program runs" },
-	{ "set", "KEY=VALUE", OPT_STRINGS, offsetof(struct opts, set), "one setting" },
+	ROW("check", NULL, FLAG, check, "check the configuration and end"),
+	ROW("data", "DIR", STRING, data,
+	    "folder of the store, which is created when it is missing and locked as long as the "
+	    "program runs"),
+	ROW("set", "KEY=VALUE", STRINGS, set, "one setting"),
+};
+
+/* A command that takes files, and a letter. */
+static const struct opt_row file_rows[] = {
+	ROW(NULL, "FILE...", REST, set, "what is read"),
+	ROW("check", NULL, FLAG, check, "look only"),
+	{ .name = "output",
+	  .letter = 'o',
+	  .arg = "FILE",
+	  .type = OPT_STRING,
+	  .offset = offsetof(struct opts, data),
+	  .help = "what is written" },
 };
 
 #define ARGS_MAX 70
 
-static int parse(const char *const *args, struct opts *ret, struct err *e)
+static int parse_by(const struct opt_row *table, size_t n, const char *const *args,
+                    struct opts *ret, struct err *e)
 {
 	static char program[] = "program";
 	char *argv[ARGS_MAX + 2] = { program };
@@ -35,7 +48,12 @@ static int parse(const char *const *args, struct opts *ret, struct err *e)
 	}
 	*ret = (struct opts){ 0 };
 	*e = ERR_INIT;
-	return opt_parse(rows, ARRAY_SIZE(rows), argc, argv, ret, e);
+	return opt_parse(table, n, argc, argv, ret, e);
+}
+
+static int parse(const char *const *args, struct opts *ret, struct err *e)
+{
+	return parse_by(rows, ARRAY_SIZE(rows), args, ret, e);
 }
 
 static void test_stored(void **state)
@@ -108,6 +126,52 @@ static void test_too_many(void **state)
 	assert_string_equal("--set is given more than 32 times", e.msg);
 }
 
+static void test_files_and_letters(void **state)
+{
+	static const char *const good[] = { "a", "-o", "out", "--check", "b", "", NULL };
+	static const struct {
+		const char *args[3];
+		const char *want;
+	} bad[] = {
+		/* clang-format off */
+		{ { "-o" },      "option --output needs a value: --output FILE" },
+		{ { "-x" },      "unexpected argument '-x' (see --help)" },
+		{ { "-oout" },   "unexpected argument '-oout' (see --help)" },
+		{ { "a", "--" }, "unexpected argument '--' (see --help)" },
+		/* clang-format on */
+	};
+	const size_t n = ARRAY_SIZE(file_rows);
+	struct opts o;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(0, parse_by(file_rows, n, good, &o, &e));
+	assert_int_equal(3, o.set.n);
+	assert_string_equal("a", o.set.v[0]);
+	assert_string_equal("b", o.set.v[1]);
+	assert_string_equal("", o.set.v[2]);
+	assert_string_equal("out", o.data);
+	assert_true(o.check);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		unit_note("%s", bad[i].want);
+		assert_int_equal(-EINVAL, parse_by(file_rows, n, bad[i].args, &o, &e));
+		assert_string_equal(bad[i].want, e.msg);
+	}
+}
+
+static void test_help_of_files(void **state)
+{
+	_cleanup_(buf_done) struct buf out = BUF_INIT;
+
+	(void)state;
+	opt_help("program", "Does it.", file_rows, ARRAY_SIZE(file_rows), &out);
+	assert_string_equal("Usage: program [options] FILE...\nDoes it.\n\n"
+	                    "  FILE...            what is read\n"
+	                    "  --check            look only\n"
+	                    "  --output, -o FILE  what is written\n",
+	                    buf_cstr(&out));
+}
+
 static void test_help(void **state)
 {
 	_cleanup_(buf_done) struct buf out = BUF_INIT;
@@ -130,10 +194,9 @@ static void test_help(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_stored),
-		cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_too_many),
-		cmocka_unit_test(test_help),
+		cmocka_unit_test(test_stored),   cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_too_many), cmocka_unit_test(test_files_and_letters),
+		cmocka_unit_test(test_help),     cmocka_unit_test(test_help_of_files),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,10 +3,13 @@
 
 #include <errno.h>
 #include <math.h>
+#include <string.h>
 #include <strings.h>
 
 #include "userspace/base/cxx.h"
 #include "userspace/base/util.h"
+
+static const char hex_digits[] = "0123456789abcdef";
 
 int num_parse_u64(struct str s, uint64_t *ret)
 {
@@ -38,6 +41,23 @@ int num_parse_i64(struct str s, int64_t *ret)
 	if (v > (uint64_t)INT64_MAX + negative)
 		return -ERANGE;
 	*ret = negative ? (int64_t)(0 - v) : (int64_t)v;
+	return 0;
+}
+
+int num_parse_hex(struct str s, uint64_t *ret)
+{
+	uint64_t v = 0;
+
+	if (s.len == 0 || s.len > 16)
+		return s.len == 0 ? -EINVAL : -ERANGE;
+	for (size_t i = 0; i < s.len; i++) {
+		const char *digit = memchr(hex_digits, s.p[i], 16);
+
+		if (!digit)
+			return -EINVAL;
+		v = v << 4 | (uint64_t)(digit - hex_digits);
+	}
+	*ret = v;
 	return 0;
 }
 

@@ -16,6 +16,7 @@
 /* 0, -EINVAL (not a number of this kind) or -ERANGE (does not fit). */
 int num_parse_u64(struct str s, uint64_t *ret);
 int num_parse_i64(struct str s, int64_t *ret);
+int num_parse_hex(struct str s, uint64_t *ret); /* lower case, no 0x, at most 16 digits */
 
 /*
  * num_parse_double() - Prometheus' number text: decimal or exponent form, optional sign, and

@@ -2,7 +2,8 @@
 #pragma once
 
 /*
- * Command lines: one row for each long option ("--data DIR" or "--data=DIR"); no short ones.
+ * Command lines: one row for each long option ("--data DIR" or "--data=DIR"); a letter ("-o FILE")
+ * besides is the exception.
  * A usage error is one specific line; the caller prints it on stderr and exits with EXIT_USAGE.
  */
 
@@ -25,6 +26,7 @@ enum opt_type {
 	OPT_FLAG,    /* bool */
 	OPT_STRING,  /* const char *, points into argv */
 	OPT_STRINGS, /* struct opt_strings, may be given several times */
+	OPT_REST,    /* struct opt_strings: what is no option; at most one such row, without name */
 };
 
 #define OPT_STRINGS_MAX 32
@@ -34,17 +36,31 @@ struct opt_strings {
 };
 
 struct opt_row {
-	const char *name; /* without dashes */
+	const char *name; /* without dashes; NULL for OPT_REST */
 	const char *arg;  /* placeholder for help: "DIR"; NULL for flags */
 	enum opt_type type;
 	size_t offset;
 	const char *help; /* half a sentence */
+	char letter;      /* "-o", where the world knows it by that; 0 = none */
 };
 
-/* Fills @into (zeroed by the caller). Positional arguments are refused. -EINVAL with @e filled. */
+/* A row whose value goes into the member @into of @into_type. */
+#define OPT_ROW(into_type, row_name, placeholder, kind, into, text)           \
+	{                                                                     \
+		.name = (row_name), .arg = (placeholder), .type = OPT_##kind, \
+		.offset = offsetof(into_type, into), .help = (text)           \
+	}
+
+/*
+ * Fills @into (zeroed by the caller). Without an OPT_REST row, arguments that are no options are
+ * refused. -EINVAL with @e filled.
+ */
 int opt_parse(const struct opt_row *rows, size_t n, int argc, char **argv, void *into,
               struct err *e);
 
-/* "Usage: program [options]", @about, then one aligned line for each option; fits 80 columns. */
+/*
+ * "Usage: program [options] REST", @about, then one aligned line for each option; fits 80
+ * columns.
+ */
 void opt_help(const char *program, const char *about, const struct opt_row *rows, size_t n,
               struct buf *out);

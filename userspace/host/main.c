@@ -22,10 +22,7 @@ struct options {
 	const char *config, *log_level;
 };
 
-#define ROW(n, arg, type, field, help)                                    \
-	{                                                                 \
-		n, arg, OPT_##type, offsetof(struct options, field), help \
-	}
+#define ROW(...) OPT_ROW(struct options, __VA_ARGS__)
 static const struct opt_row rows[] = {
 	ROW("config", "FILE", STRING, config, "settings; default " HOST_CONF_PATH),
 	ROW("log-level", "LEVEL", STRING, log_level, "error, warn, info or debug"),

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "userspace/ctl/command.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum exit_code command_fail(enum exit_code code, int r, const struct err *e)
+{
+	(void)fprintf(stderr, "periscope: %s\n", e->msg[0] ? e->msg : strerror(-r));
+	return code;
+}
+
+enum exit_code command_print(struct buf *b)
+{
+	bool good = b->err == 0 && fwrite(b->p, 1, b->len, stdout) == b->len && fflush(stdout) == 0;
+
+	buf_clear(b);
+	if (good)
+		return EXIT_DONE;
+	(void)fputs("periscope: the output could not be written\n", stderr);
+	return EXIT_RUNTIME;
+}
+
+bool command_options(const struct command *c, const struct opt_row *rows, size_t n, int argc,
+                     char **argv, void *into, const bool *help, enum exit_code *ret)
+{
+	_cleanup_(buf_done) struct buf out = BUF_INIT;
+	struct err e = ERR_INIT;
+	char program[64];
+	int r = opt_parse(rows, n, argc, argv, into, &e);
+
+	if (r < 0) {
+		*ret = command_fail(EXIT_USAGE, r, &e);
+		return false;
+	}
+	if (!*help)
+		return true;
+	(void)snprintf(program, sizeof(program), "periscope %s %s", c->group, c->name);
+	opt_help(program, c->about, rows, n, &out);
+	*ret = command_print(&out);
+	return false;
+}

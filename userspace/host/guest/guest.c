@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "userspace/host/guest/guest.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "userspace/base/alloc.h"
+#include "userspace/base/util.h"
+#include "userspace/host/guest/clock.h"
+#include "userspace/host/guest/space.h"
+#include "userspace/host/guest/walk.h"
+
+#define TICK_NS_MIN    500000u /* HZ from 100 to 1000, and room */
+#define TICK_NS_MAX    20000000u
+#define RATING_TICKS   2u /* of the clocks that count ticks; all others go on between updates */
+#define NODE_PAGES_MAX ((uint64_t)1 << 36)
+
+struct guest {
+	const struct profile *p;
+	struct mem m;
+	struct space s;
+	struct envelope clock;
+};
+
+static const struct family {
+	const char *name;
+	enum profile_need need;
+	void (*walk)(struct walk *w);
+} families[GUEST_FAMILIES] = {
+	[GUEST_MEMORY] = { "memory", NEED_MEMORY, walk_memory },
+	[GUEST_LOAD] = { "load", NEED_LOAD, walk_load },
+	[GUEST_CPU] = { "cpu", NEED_CPU, walk_cpu },
+};
+
+static const char *const memory_names[GUEST_MEM_N] = {
+	"mem_total", "mem_free", "mem_available", "buffers",      "cached",        "swap_cached",
+	"active",    "inactive", "swap_total",    "swap_free",    "dirty",         "writeback",
+	"shmem",     "slab",     "vmalloc_total", "vmalloc_used", "vmalloc_chunk",
+};
+
+static const char *const mode_names[GUEST_MODES] = {
+	"user", "nice",    "system", "idle",  "iowait",
+	"irq",  "softirq", "steal",  "guest", "guest_nice",
+};
+
+const char *guest_family_name(enum guest_family family)
+{
+	return families[family].name;
+}
+
+const char *guest_memory_name(enum guest_memory field)
+{
+	return memory_names[field];
+}
+
+const char *guest_mode_name(enum guest_mode mode)
+{
+	return mode_names[mode];
+}
+
+const struct profile *guest_profile(const struct guest *g)
+{
+	return g->p;
+}
+
+const struct mem_counts *guest_counts(const struct guest *g)
+{
+	return &g->m.counts;
+}
+
+uint32_t guest_features_families(const struct profile *p)
+{
+	uint32_t set = 0;
+
+	for (uint32_t i = 0; i < GUEST_FAMILIES; i++) {
+		if (profile_has(p, families[i].need))
+			set |= 1u << i;
+	}
+	return set;
+}
+
+int guest_attach(struct guest **ret, const struct profile *p, struct mem *m,
+                 struct mem_cache *cache)
+{
+	struct space s;
+	struct guest *g;
+	int r = space_find(m, cache, p, &s);
+
+	if (r < 0)
+		return r;
+	g = mem_zalloc(1, sizeof(*g));
+	if (!g)
+		return -ENOMEM;
+	g->p = p;
+	g->s = s;
+	g->m = *m;
+	*m = (struct mem){ 0 };
+	*ret = g;
+	return 0;
+}
+
+void guest_detach(struct guest *g)
+{
+	if (g)
+		mem_close(&g->m);
+	free(g);
+}
+
+int guest_memory_end(struct guest *g, struct mem_cache *cache, uint64_t *ret_gpa)
+{
+	struct walk w = { .m = &g->m, .p = g->p, .s = &g->s };
+	uint64_t node, end;
+	bool good;
+
+	mem_begin(&g->m, cache);
+	node = walk_has_symbol(&w, S_NODE_DATA) ? walk_u64(&w, walk_symbol(&w, S_NODE_DATA))
+	                                        : walk_symbol(&w, S_ONLY_NODE);
+	end = walk_get(&w, node, F_NODE_START) + walk_get(&w, node, F_NODE_SPANNED);
+	good = walk_get(&w, node, F_NODE_ID) == 0 && end < NODE_PAGES_MAX && !walk_failed(&w);
+	mem_end(&g->m);
+	if (!good)
+		return -EBADMSG;
+	*ret_gpa = end * MEM_PAGE_BYTES;
+	return 0;
+}
+
+/* ---- the clock ------------------------------------------------------------------------------ */
+
+struct timekeeper {
+	uint32_t seq;
+	uint64_t updated_ns, boot_offset_ns, clock;
+};
+
+static void read_timekeeper(struct walk *w, struct timekeeper *ret)
+{
+	uint64_t core = walk_symbol(w, S_TIMEKEEPER);
+	uint64_t tk = core + (uint64_t)walk_value(w, V_TIMEKEEPER_AT);
+
+	ret->seq = walk_u32(w, core);
+	ret->updated_ns = walk_get(w, tk, F_TK_MONO_NS) + (walk_get(w, tk, F_TK_MONO_FRACTION) >>
+	                                                   (walk_get(w, tk, F_TK_SHIFT) & 63));
+	ret->clock = walk_get(w, tk, F_TK_CLOCK);
+	ret->boot_offset_ns = walk_get(w, tk, F_TK_BOOT_OFFSET_NS);
+}
+
+static bool is_settled(struct walk *w)
+{
+	uint64_t core = walk_symbol(w, S_TIMEKEEPER);
+	uint32_t bytes = (uint32_t)walk_value(w, V_TIMEKEEPER_AT) +
+	                 w->p->fields[F_TK_BOOT_OFFSET_NS].offset + 8;
+
+	return mem_is_settled(w->m, space_gpa(w->s, &w->tlb, w->m, core), bytes);
+}
+
+/*
+ * Two readings of the memory itself with the same even sequence count: a torn one could be a
+ * second ahead, and the envelope would keep that.
+ */
+static bool read_clock(struct walk *w, struct timekeeper *ret)
+{
+	struct timekeeper again;
+
+	read_timekeeper(w, ret);
+	if (ret->seq % 2 == 0 && is_settled(w))
+		return true;
+	for (int attempt = 0; attempt < 3 && !walk_failed(w); attempt++) {
+		read_timekeeper(w, ret);
+		mem_forget(w->m);
+		read_timekeeper(w, &again);
+		if (ret->seq == again.seq && ret->seq % 2 == 0)
+			return !walk_failed(w);
+		mem_forget(w->m);
+	}
+	return false;
+}
+
+/* HZ is what the clock of jiffies counts in: 1024000000 >> 8 is 4 ms. */
+static uint64_t read_tick_ns(struct walk *w)
+{
+	uint64_t clock = walk_symbol(w, S_TICK_CLOCK);
+
+	return walk_get(w, clock, F_CLOCKSOURCE_MULT) >>
+	       (walk_get(w, clock, F_CLOCKSOURCE_SHIFT) & 31);
+}
+
+static int open_sample(struct guest *g, struct walk *w, uint64_t host_ns)
+{
+	struct timekeeper tk = { 0 };
+
+	if (!space_is_same(&g->s, &g->m, g->p))
+		return mem_failed(&g->m) ? -EFAULT : -ESTALE;
+	walk_begin(w);
+	if (!read_clock(w, &tk))
+		return mem_failed(&g->m) ? -EFAULT : -EBADMSG;
+	w->tick_ns = read_tick_ns(w);
+	bool counts_ticks = walk_get(w, tk.clock, F_CLOCKSOURCE_RATING) <= RATING_TICKS;
+
+	if (walk_failed(w) || w->tick_ns < TICK_NS_MIN || w->tick_ns > TICK_NS_MAX)
+		return -EBADMSG;
+	envelope_add(&g->clock, tk.updated_ns, host_ns);
+	w->now_ns = counts_ticks ? tk.updated_ns : envelope_now(&g->clock, host_ns);
+	w->out->mono_ns = w->now_ns;
+	w->out->boot_ns = w->now_ns + tk.boot_offset_ns;
+	w->out->updated_ns = tk.updated_ns;
+	return 0;
+}
+
+/* ---- families ------------------------------------------------------------------------------- */
+
+/* A list that was changed under our eyes is whole again a moment later. */
+static bool read_family(struct guest *g, struct walk *w, const struct family *f)
+{
+	for (int attempt = 0; attempt < 2; attempt++) {
+		mem_clear_error(&g->m);
+		if (attempt > 0) {
+			mem_forget(&g->m);
+			memset(&w->tlb, 0, sizeof(w->tlb));
+		}
+		f->walk(w);
+		if (!walk_failed(w))
+			return true;
+	}
+	return false;
+}
+
+static void read_families(struct guest *g, struct walk *w, uint32_t wanted)
+{
+	for (uint32_t i = 0; i < GUEST_FAMILIES; i++) {
+		if ((wanted >> i & 1) && profile_has(g->p, families[i].need) &&
+		    read_family(g, w, &families[i]))
+			w->out->valid |= 1u << i;
+	}
+}
+
+int guest_sample(struct guest *g, struct mem_cache *cache, uint32_t wanted, uint64_t host_ns,
+                 struct guest_sample *ret)
+{
+	struct walk w = { .m = &g->m, .p = g->p, .s = &g->s, .out = ret };
+	int r;
+
+	*ret = (struct guest_sample){ 0 };
+	mem_begin(&g->m, cache);
+	r = open_sample(g, &w, host_ns);
+	if (r == 0)
+		read_families(g, &w, wanted);
+	mem_end(&g->m);
+	return r;
+}

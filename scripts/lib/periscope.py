@@ -11,9 +11,11 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+import rig
 from rig import TOP, Process, RigError, wait_for
 
 INTERVAL_S = 1
+PROFILE_MODULES = ["virtio_net"]  # whose structures the daemon reads
 BUILD = TOP / os.environ.get("O", "build/release")
 CPU_MODES = {"user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal", "guest",
              "guest_nice"}
@@ -119,10 +121,26 @@ class Region:
         self.process.popen.wait()
 
 
+def ensure_profiles():
+    """The folder with the profile of the rig's guest kernel, made by our own tool when it is missing or
+    older than what it is made of."""
+    folder, tool, kernel = rig.GUEST / "profiles", BUILD / "periscope", rig.GUEST / "vmlinuz"
+    made = list(folder.glob("*.profile"))
+    newest = max(path.stat().st_mtime for path in (tool, kernel))
+    if len(made) != 1 or made[0].stat().st_mtime < newest:
+        folder.mkdir(exist_ok=True)
+        for path in made:
+            path.unlink()
+        rig.run(tool, "guest", "profile", "--quiet", "--output-dir", folder, kernel,
+                *rig.guest_modules(PROFILE_MODULES))
+    return folder
+
+
 class Host:
     """periscope-host with a configuration and a folder for VM descriptions of its own."""
 
-    def __init__(self, scratch, logs, region_url, discover=True):
+    def __init__(self, scratch, logs, region_url, discover=True, profiles=None):
+        """@profiles: folder of guest kernel profiles; None: guests are only seen from the host."""
         self.specs = scratch / "vms.d"
         self.specs.mkdir()
         self.config = scratch / "host.yml"
@@ -135,6 +153,7 @@ region: dev
 interval: {INTERVAL_S}s
 vms_dir: {self.specs}
 listen: 127.0.0.1:{self.metrics_port}
+guest: {{profiles: {profiles or scratch / 'profiles'}}}
 discovery:
   enabled: {str(discover).lower()}
   org: dev
@@ -163,5 +182,5 @@ def tail(path, lines=5):
 
 
 def programs_missing():
-    return [f"{BUILD / name} (make)" for name in ("periscope-region", "periscope-host")
+    return [f"{BUILD / name} (make)" for name in ("periscope-region", "periscope-host", "periscope")
             if not (BUILD / name).exists()]

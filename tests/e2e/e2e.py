@@ -28,11 +28,12 @@ class TestCase(unittest.TestCase):
         cls.logs.mkdir(parents=True)
 
     @classmethod
-    def both_programs(cls):
+    def both_programs(cls, **options):
+        """@options of periscope.Host."""
         region = periscope.Region(cls.scratch / "data", cls.logs)
         cls.stack.callback(region.stop)
         region.start()
-        host = periscope.Host(cls.scratch, cls.logs, region.url)
+        host = periscope.Host(cls.scratch, cls.logs, region.url, **options)
         cls.stack.callback(host.stop)
         host.start()
         cls.region, cls.host, cls.network = region, host, rig.Network(cls.stack, cls.logs)

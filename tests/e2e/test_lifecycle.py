@@ -125,7 +125,8 @@ class Once(e2e.TestCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.network = rig.Network(cls.stack, cls.logs)
-        cls.host = periscope.Host(cls.scratch, cls.logs, "http://127.0.0.1:9")
+        cls.host = periscope.Host(cls.scratch, cls.logs, "http://127.0.0.1:9",
+                                  profiles=periscope.ensure_profiles())
 
     def run_host(self, *arguments):
         argv = [periscope.BUILD / "periscope-host", *arguments]

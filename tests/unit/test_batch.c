@@ -236,10 +236,48 @@ static void test_prefix(void **state)
 	assert_int_equal(0, catalog_set_prefix(SERIES_PREFIX));
 }
 
+/* The guest's own view, then the host's: of each VM, each row comes from one of them. */
+static void test_first_source_has_the_row(void **state)
+{
+	struct vm a = vm_named(1, "web", "i1"), b = vm_named(2, "web", "i2");
+	_cleanup_(batch_freep) struct batch *batch = NULL;
+	const char *user[] = { "0", "user" }, *idle[] = { "0", "idle" };
+
+	(void)state;
+	assert_int_equal(0, batch_new(&batch, 100));
+	assert_int_equal(0, batch_begin_vm(batch, &a, 1));
+	assert_int_equal(0, batch_add(batch, FLY_INSTANCE_UP, NULL, 1));
+	batch_begin_source(batch);
+	batch_hold(batch, FLY_INSTANCE_UP); /* of no VM: nothing */
+	assert_int_equal(-EINVAL, batch_add(batch, FLY_INSTANCE_CPU, user, 1e7));
+	assert_int_equal(0, batch_begin_vm(batch, &a, 1));
+	assert_int_equal(0, batch_add(batch, FLY_INSTANCE_CPU, user, 1e7));
+	assert_int_equal(0, batch_add(batch, FLY_INSTANCE_CPU, idle, 2e7)); /* it has the row */
+	batch_hold(batch, FLY_INSTANCE_CPU_THROTTLE);
+	batch_change(batch, FLY_INSTANCE_UP, 0);
+	batch_begin_source(batch);
+	assert_int_equal(0, batch_begin_vm(batch, &a, 1));
+	assert_int_equal(0, batch_add(batch, FLY_INSTANCE_CPU, idle, 9e7));
+	assert_int_equal(0, batch_add(batch, FLY_INSTANCE_CPU_THROTTLE, NULL, 9e7));
+	assert_int_equal(0, batch_begin_vm(batch, &b, 1));
+	assert_int_equal(0, batch_add(batch, FLY_INSTANCE_CPU, idle, 9e7));
+	assert_int_equal(1, batch_n_refused(batch)); /* before a VM was begun */
+	assert_text(
+		batch, false,
+		"fly_instance_up{app=\"web\",host=\"00ff\",instance=\"i1\",region=\"ams\"} 0 1\n"
+		"fly_instance_cpu{app=\"web\",cpu_id=\"0\",host=\"00ff\",instance=\"i1\","
+		"mode=\"user\",region=\"ams\"} 1 1\n"
+		"fly_instance_cpu{app=\"web\",cpu_id=\"0\",host=\"00ff\",instance=\"i1\","
+		"mode=\"idle\",region=\"ams\"} 2 1\n"
+		"fly_instance_cpu{app=\"web\",cpu_id=\"0\",host=\"00ff\",instance=\"i2\","
+		"mode=\"idle\",region=\"ams\"} 9 1\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_labels_and_units),
+		cmocka_unit_test(test_first_source_has_the_row),
 		cmocka_unit_test(test_every_row),
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_value_too_long),

@@ -68,6 +68,7 @@ static const char full[] = "host_id: 00ff\n"
 			   "vms_dir: /srv/vms\n"
 			   "sources: [taps, vm_task]\n"
 			   "samples_per_collection: 5000\n"
+			   "guest: {profiles: /srv/profiles}\n"
 			   "log_level: debug\n"
 			   "listen: '[::1]:9000'\n"
 			   "discovery:\n"
@@ -101,6 +102,7 @@ static void test_every_setting(void **state)
 	assert_string_equal("taps", c.sources.v[0]);
 	assert_string_equal("vm_task", c.sources.v[1]);
 	assert_int_equal(5000, c.tick_samples_max);
+	assert_string_equal("/srv/profiles", c.guest_profiles);
 	assert_int_equal(LOG_DEBUG_LEVEL, c.log_level);
 	assert_string_equal("[::1]:9000", c.listen);
 	assert_false(c.discovery_enabled);
@@ -127,7 +129,7 @@ static void test_printing(void **state)
 
 	(void)state;
 	good(full, &c);
-	assert_int_equal(22, host_conf_schema.n);
+	assert_int_equal(23, host_conf_schema.n);
 	conf_print(&host_conf_schema, &c, &once);
 	good(buf_cstr(&once), &again);
 	conf_print(&host_conf_schema, &again, &twice);
@@ -145,6 +147,8 @@ static void test_refusals(void **state)
 		{ "region: \"a\\nb\"", "t: region: expected at most 127 printable bytes" },
 		{ "prefix: Fly-", "t: prefix: expected at most " },
 		{ "vms_dir: vms.d", "t: vms_dir: expected a path that begins with /" },
+		{ "guest: {profiles: here}",
+		  "t: guest.profiles: expected a path that begins with /" },
 		{ "vms_dir: ''", "t: vms_dir: expected a path that begins with /" },
 		{ "sources: [taps, tabs]", "t: sources: there is no source \"tabs\"" },
 		{ "discovery: {org: '${x}'}", "t: discovery.org: unknown variable \"${x}\"" },

@@ -79,10 +79,11 @@ static void fake_vm_gone(struct source *src, const struct vm *vm)
 	src->c->vm = *vm;
 }
 
-/* One sample of a VM of its own, also when it fails afterwards. */
+/* One sample of a new VM, also when it fails afterwards. */
 static int fake_collect(struct source *src, int64_t now_ms, struct batch *out)
 {
-	struct vm vm = { .id = 900, .org = "o", .app = "a", .instance = "i", .region = "r" };
+	static uint64_t last_id = 900;
+	struct vm vm = { .id = ++last_id, .org = "o", .app = "a", .instance = "i", .region = "r" };
 	int r = batch_begin_vm(out, &vm, now_ms);
 
 	if (r == 0)

@@ -37,6 +37,7 @@ struct batch_vm {
 	struct str org;
 	struct str standard[SERIES_STANDARD_N]; /* in the order of catalog_standard_label() */
 	uint64_t hash;                          /* of all these texts */
+	uint8_t *had_by;                        /* [SERIES_N] source that has the row; 0 = none */
 };
 
 struct batch_item {
@@ -54,6 +55,7 @@ struct batch {
 	size_t n_vms, vms_cap, n_items, items_cap, n_slots, samples_max;
 	uint64_t n_refused;
 	uint32_t current; /* VM begun last */
+	uint8_t source;   /* begun last; 1 at first */
 	_Atomic uint32_t n_holders;
 };
 
@@ -66,6 +68,7 @@ int batch_new(struct batch **ret, size_t samples_max)
 	b->text = ARENA_INIT(BATCH_TEXT_BYTES_MAX);
 	b->samples_max = samples_max;
 	b->current = NO_VM;
+	b->source = 1;
 	atomic_store(&b->n_holders, 1);
 	*ret = b;
 	return 0;
@@ -149,6 +152,7 @@ static int copy_text(struct arena *a, struct batch_vm *to, const struct batch_vm
 	to->org = copy_str(a, from->org);
 	for (uint32_t i = 0; i < SERIES_STANDARD_N; i++)
 		to->standard[i] = copy_str(a, from->standard[i]);
+	to->had_by = ARENA_ARRAY(a, uint8_t, SERIES_N);
 	return arena_error(a);
 }
 
@@ -173,6 +177,13 @@ static bool find_vm(struct batch *b, uint64_t id)
 		return false;
 	b->current = slot - 1;
 	return true;
+}
+
+void batch_begin_source(struct batch *b)
+{
+	assert(b->source < UINT8_MAX);
+	b->source++;
+	b->current = NO_VM;
 }
 
 int batch_begin(struct batch *b, const struct batch_owner *o, int64_t ts_ms)
@@ -262,6 +273,16 @@ static int add(struct batch *b, enum series_id id, const char *const *extra, dou
 	return 0;
 }
 
+/* Whether the source begun last has the row of the VM begun last. */
+static bool take_row(struct batch *b, enum series_id id)
+{
+	uint8_t *had_by = &b->vms[b->current].had_by[id];
+
+	if (*had_by == 0)
+		*had_by = b->source;
+	return *had_by == b->source;
+}
+
 int batch_add(struct batch *b, enum series_id id, const char *const *extra, double value)
 {
 	const struct series_layout *l = catalog_layout(id);
@@ -269,6 +290,8 @@ int batch_add(struct batch *b, enum series_id id, const char *const *extra, doub
 	assert(extra || l->n_extra == 0);
 	if (b->current == NO_VM)
 		return refuse(b, -EINVAL);
+	if (!take_row(b, id))
+		return 0;
 	return add(b, id, extra,
 	           catalog[id].scale < 1 ? value / l->divisor : value * catalog[id].scale);
 }
@@ -293,6 +316,20 @@ int batch_add_histogram(struct batch *b, enum series_id id, const char *const *e
 	if (r == 0)
 		r = batch_add(b, id + SERIES_COUNT - SERIES_BUCKET, extra, (double)n);
 	return r;
+}
+
+void batch_hold(struct batch *b, enum series_id id)
+{
+	if (b->current != NO_VM)
+		(void)take_row(b, id);
+}
+
+void batch_change(struct batch *b, enum series_id id, double value)
+{
+	for (size_t i = 0; b->current != NO_VM && i < b->n_items; i++) {
+		if (b->items[i].vm == b->current && b->items[i].series == id)
+			b->items[i].value = value * catalog[id].scale;
+	}
 }
 
 size_t batch_n_samples(const struct batch *b)

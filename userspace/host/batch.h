@@ -6,6 +6,10 @@
  * sources. A batch is filled on the collector thread, then handed as a whole to the sender (or
  * printed by --once); it holds no pointer into a VM, so VMs may go away meanwhile.
  *
+ * First    Several sources may know one row of one VM (the guest's own view, and what the host
+ *          makes of it). The first source that adds a sample of it in a tick has the row; what
+ *          later ones add of that row and VM is left out, without an error.
+ *
  * Threads  One owner while it is filled; then any number of readers that hold a reference.
  * Limit    samples_max; above it batch_add() returns -ENOSPC and counts what was refused.
  * Cost     batch_add() copies the extra label values into the batch's arena and nothing else.
@@ -29,6 +33,9 @@ int batch_new(struct batch **ret, size_t samples_max);
 /* Another holder of @b, which from then on must not be added to; returns @b. Threads: any. */
 struct batch *batch_ref(struct batch *b);
 void batch_free(struct batch *b); /* one holder less; the last frees. NULL is fine */
+
+/* What follows comes from another source than what was before. At most 255 in one batch. */
+void batch_begin_source(struct batch *b);
 
 /*
  * Starts the samples of @vm, all stamped @ts_ms: one VM, one timestamp. The labels are copied
@@ -55,6 +62,15 @@ int batch_begin(struct batch *b, const struct batch_owner *owner, int64_t ts_ms)
  * @extra are the values of the row's extra labels, in the row's order.
  */
 int batch_add(struct batch *b, enum series_id id, const char *const *extra, double value);
+
+/*
+ * Has the row without a sample: better none in this tick than one of a later source, whose counter
+ * is another one.
+ */
+void batch_hold(struct batch *b, enum series_id id);
+
+/* Another value for a sample of this VM, of a row without extra labels. Cost: O(samples). */
+void batch_change(struct batch *b, enum series_id id, double value);
 
 /*
  * Adds a histogram's series, cumulative as they are exported: @bucket_id is the row's id_BUCKET,

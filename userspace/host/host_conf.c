@@ -203,6 +203,8 @@ static int check(const struct host_conf *c, const char *const *known, struct err
 		               SERIES_PREFIX_BYTES_MAX);
 	if (c->vms_dir[0] != '/')
 		return err_set(e, -EINVAL, "vms_dir: expected a path that begins with /");
+	if (c->guest_profiles[0] != '/')
+		return err_set(e, -EINVAL, "guest.profiles: expected a path that begins with /");
 	r = check_sources(c, known, e);
 	if (r == 0)
 		r = check_templates(c, e);

@@ -15,6 +15,7 @@ struct host_conf {
 	char *host_id; /* never empty after host_conf_load() */
 	char *region, *prefix, *vms_dir, *listen;
 	int64_t interval_ms, tick_samples_max;
+	char *guest_profiles;
 	int log_level; /* enum log_level */
 	struct conf_strings sources;
 	bool discovery_enabled;

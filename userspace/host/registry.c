@@ -299,6 +299,7 @@ static void overlay_spec(const struct registry *r, struct vm *vm, const struct v
 	COPY(vm->region, s->region[0] ? s->region : r->conf->region);
 	COPY(vm->process_group, s->process_group);
 	COPY(vm->cpu_class, s->cpu_class);
+	COPY(vm->kernel_profile, s->kernel_profile);
 	if (s->vcpus > 0)
 		vm->n_vcpus_spec = (uint32_t)s->vcpus;
 	if (s->memory_bytes > 0)

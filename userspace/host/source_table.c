@@ -5,10 +5,8 @@
 #include "userspace/base/util.h"
 
 const struct source_ops *const source_table[] = {
-	&vm_task_source,
-	&diskstats_source,
-	&taps_source,
-	NULL,
+	&guest_source, /* first: what the guest itself counts goes before what others make of it */
+	&vm_task_source, &diskstats_source, &taps_source, NULL,
 };
 
 const char *const *source_names(void)

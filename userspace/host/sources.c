@@ -181,6 +181,7 @@ void sources_collect(struct sources *s, const struct registry *vms, int64_t now_
 		reopen(s, slot, vms);
 		if (!slot->src)
 			continue;
+		batch_begin_source(out);
 		int r = slot->ops->collect(slot->src, now_ms, out);
 
 		atomic_fetch_add(&slot->n_samples, (int64_t)(batch_n_samples(out) - before));

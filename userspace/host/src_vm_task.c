@@ -28,6 +28,7 @@
 #include "userspace/host/source.h"
 #include "userspace/host/task_reader.h"
 #include "userspace/host/vm.h"
+#include "userspace/host/vm_age.h"
 
 #define GROUPS_MAX 64 /* cgroups that the threads of one VM are spread over */
 
@@ -79,7 +80,6 @@ struct source {
 	struct task_reader *reader;
 	struct vm_slot **vms;
 	size_t n_vms, vms_cap;
-	uint64_t ns_per_tick;
 };
 
 /* How much the kernel's counter grew since the last look; a fall counts as nothing. */
@@ -111,13 +111,11 @@ static int vm_task_open(struct source **ret_src, const struct host_conf *conf, s
 {
 	_cleanup_(vm_task_freep) struct source *src = mem_zalloc(1, sizeof(*src));
 	struct err why = ERR_INIT;
-	long hz = sysconf(_SC_CLK_TCK);
 	int r;
 
 	(void)conf;
 	if (!src)
 		return -ENOMEM;
-	src->ns_per_tick = 1000000000u / (uint64_t)(hz > 0 ? hz : 100);
 	r = task_reader_open(&src->reader, true, &why);
 	if (r < 0)
 		return err_set(e, r, "vm_task: %s", strerror(-r));
@@ -245,25 +243,14 @@ static void account_vcpu(struct vm_slot *slot, struct vcpu_slot *v, double own_s
 	v->steal_ns += (uint64_t)((double)track_delta(&v->delay, v->rec.run_delay_ns) * own_share);
 }
 
-static uint64_t elapsed_since_start_ns(const struct source *src, const struct vm *vm)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_BOOTTIME, &ts); /* what start_ticks counts in */
-	uint64_t now_ns = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-	uint64_t start_ns = vm->start_ticks * src->ns_per_tick;
-
-	return now_ns > start_ns ? now_ns - start_ns : 0;
-}
-
-static void account_vm(const struct source *src, struct vm_slot *slot)
+static void account_vm(struct vm_slot *slot)
 {
 	uint64_t throttled =
 		track_delta(&slot->throttled, slot->throttled_own_ns + slot->throttled_parents_ns);
 	uint64_t delay = track_delta(&slot->delay, slot->delay_all_ns);
 	/* The part of the delay that was not our own limit. */
 	double own_share = delay > throttled ? (double)(delay - throttled) / (double)delay : 0;
-	uint64_t elapsed_ns = elapsed_since_start_ns(src, &slot->vm);
+	uint64_t elapsed_ns = vm_age_ns(&slot->vm);
 
 	for (uint32_t i = 0; i < slot->vm.n_vcpus; i++) {
 		if (slot->vcpus[i].seen)
@@ -320,7 +307,7 @@ static int vm_task_collect(struct source *src, int64_t now_ms, struct batch *out
 		begin_pass(src->vms[i]);
 	r = task_reader_read(src->reader, on_record, src);
 	for (size_t i = 0; i < src->n_vms && r == 0; i++) {
-		account_vm(src, src->vms[i]);
+		account_vm(src->vms[i]);
 		r = emit_vm(src, src->vms[i], now_ms, out);
 	}
 	return r;

@@ -58,6 +58,7 @@ struct vm {
 	uint64_t id; /* unique in this daemon's life, never reused */
 	char org[64], app[VM_LABEL_CAP], region[VM_LABEL_CAP], host[8], instance[VM_LABEL_CAP];
 	char process_group[VM_LABEL_CAP], cpu_class[32]; /* "" = not said */
+	char kernel_profile[VM_LABEL_CAP];               /* "" = any */
 	enum vmm_kind vmm;
 	bool kvm;              /* vCPUs run guest code through KVM; false = emulation (TCG) */
 	pid_t pid;             /* of the VMM */

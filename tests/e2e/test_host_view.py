@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""The numbers are right: a real guest works under both programs, and what the store answers is compared
-with what the guest itself counted (network, disk) or with the host's scheduler (CPU).
+"""What the host sees of a VM is right: a real guest works under both programs, and what the store answers
+is compared with what the guest itself counted (network, disk) or with the host's scheduler (CPU). The
+guest's own view is another matter: test_guest_view.py.
 
 Counters that the guest keeps too are compared exactly, at a quiet moment, over the console: asking costs
 neither a packet nor a block. CPU time cannot be exact, since the stored value, the scheduler's and the
@@ -50,7 +51,7 @@ class Recorder(threading.Thread):
         return tuple(b - a for a, b in zip(self.at(cpu_id, start), self.at(cpu_id, end)))
 
 
-class DemoVm(e2e.TestCase):
+class HostView(e2e.TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()

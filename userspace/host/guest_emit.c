@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "userspace/host/guest_emit.h"
+
+#include <stdio.h>
+
+#include "userspace/base/util.h"
+#include "userspace/host/batch.h"
+#include "userspace/host/catalog.h"
+
+#define NS_OF_CENTISECOND 10000000u
+
+static int add_count(struct batch *out, enum series_id id, const char *const *extra, uint64_t v)
+{
+	return batch_add(out, id, extra, (double)v);
+}
+
+static int emit_memory(const struct guest_sample *s, struct guest_floor *floor, struct batch *out)
+{
+	int r = 0;
+
+	(void)floor;
+	for (unsigned i = 0; i < GUEST_MEM_N && r == 0; i++)
+		r = add_count(out, (enum series_id)(FLY_INSTANCE_MEMORY_MEM_TOTAL + i), NULL,
+		              s->memory[i]);
+	return r;
+}
+
+static int emit_load(const struct guest_sample *s, struct guest_floor *floor, struct batch *out)
+{
+	static const char *const minutes[ARRAY_SIZE(s->load_centi)][1] = { { "1" },
+		                                                           { "5" },
+		                                                           { "15" } };
+	int r = 0;
+
+	(void)floor;
+	for (size_t i = 0; i < ARRAY_SIZE(minutes) && r == 0; i++)
+		r = add_count(out, FLY_INSTANCE_LOAD_AVERAGE, minutes[i], s->load_centi[i]);
+	return r;
+}
+
+static struct guest_cpu *floor_of(struct guest_floor *floor, uint32_t id)
+{
+	for (uint32_t i = 0; i < floor->n_cpus; i++) {
+		if (floor->cpus[i].id == id)
+			return &floor->cpus[i];
+	}
+	if (floor->n_cpus == GUEST_CPUS_MAX)
+		floor->n_cpus = 0; /* CPUs came and went: begin anew */
+	struct guest_cpu *f = &floor->cpus[floor->n_cpus++];
+
+	*f = (struct guest_cpu){ .id = id };
+	return f;
+}
+
+/* In whole centiseconds, as the guest's own /proc/stat. */
+static int emit_cpu(const struct guest_cpu *c, struct guest_cpu *floor, struct batch *out)
+{
+	char cpu_id[16];
+	int r = 0;
+
+	(void)snprintf(cpu_id, sizeof(cpu_id), "%u", c->id);
+	for (unsigned m = 0; m < GUEST_MODES && r == 0; m++) {
+		const char *extra[] = { cpu_id, guest_mode_name(m) };
+
+		floor->ns[m] = MAX(floor->ns[m], c->ns[m]);
+		r = add_count(out, FLY_INSTANCE_CPU, extra,
+		              floor->ns[m] / NS_OF_CENTISECOND * NS_OF_CENTISECOND);
+	}
+	return r;
+}
+
+static int emit_cpus(const struct guest_sample *s, struct guest_floor *floor, struct batch *out)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; i < s->n_cpus && r == 0; i++)
+		r = emit_cpu(&s->cpus[i], floor_of(floor, s->cpus[i].id), out);
+	return r;
+}
+
+static const struct {
+	enum series_id first, last; /* rows of the family */
+	int (*emit)(const struct guest_sample *s, struct guest_floor *floor, struct batch *out);
+} families[GUEST_FAMILIES] = {
+	[GUEST_MEMORY] = { FLY_INSTANCE_MEMORY_MEM_TOTAL, FLY_INSTANCE_MEMORY_VMALLOC_CHUNK,
+	                   emit_memory },
+	[GUEST_LOAD] = { FLY_INSTANCE_LOAD_AVERAGE, FLY_INSTANCE_LOAD_AVERAGE, emit_load },
+	[GUEST_CPU] = { FLY_INSTANCE_CPU, FLY_INSTANCE_CPU, emit_cpus },
+};
+
+int guest_emit(const struct guest_sample *s, struct guest_floor *floor, struct batch *out)
+{
+	int r = batch_add(out, FLY_INSTANCE_UPTIME_SECONDS, NULL, (double)s->boot_ns);
+
+	for (unsigned i = 0; i < GUEST_FAMILIES && r == 0; i++) {
+		if (s->valid >> i & 1)
+			r = families[i].emit(s, floor, out);
+	}
+	return r;
+}
+
+void guest_emit_nothing(uint32_t set, struct batch *out)
+{
+	for (unsigned i = 0; i < GUEST_FAMILIES; i++) {
+		for (unsigned id = families[i].first; (set >> i & 1) && id <= families[i].last;
+		     id++)
+			batch_hold(out, (enum series_id)id);
+	}
+}

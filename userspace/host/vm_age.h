@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+#include <stdint.h>
+
+struct vm;
+
+/* How long the VM's process has run. */
+uint64_t vm_age_ns(const struct vm *vm);

@@ -158,9 +158,12 @@ discovery:
   enabled: {str(discover).lower()}
   org: dev
   app: found
+queue:
+  dir: {scratch}/queue
 remote_write:
-  url: {region_url}/api/v1/write
-  backoff_max: 1s
+  region:
+    url: {region_url}/api/v1/write
+    backoff_max: 1s
 """)
 
     def argv(self, *more):

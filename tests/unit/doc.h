@@ -41,3 +41,23 @@ static inline struct str doc_between(struct str text, const char *open, const ch
 	*rest = str_skip(body, (size_t)(b - body.p) + strlen(close));
 	return (struct str){ body.p, (size_t)(b - body.p) };
 }
+
+/* The bytes of an example: on each line two digits each, up to the first thing that is not. */
+static inline void doc_hex(struct str example, struct buf *out)
+{
+	struct str line, word;
+
+	assert_true(example.len > 0);
+	while (example.len > 0) {
+		(void)str_cut(example, '\n', &line, &example);
+		line = str_trim(line);
+		while (line.len > 0) {
+			(void)str_cut(line, ' ', &word, &line);
+			if (word.len != 2)
+				break;
+			const char digits[3] = { word.p[0], word.p[1], '\0' };
+
+			buf_putc(out, (char)strtoul(digits, NULL, 16));
+		}
+	}
+}

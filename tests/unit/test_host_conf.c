@@ -10,6 +10,7 @@
 #include "userspace/base/cleanup.h"
 #include "userspace/base/file.h"
 #include "userspace/base/log.h"
+#include "userspace/host/delivery/destination_conf.h"
 #include "userspace/host/host_conf.h"
 #include "userspace/host/sources.h"
 
@@ -51,41 +52,108 @@ static void test_defaults(void **state)
 	assert_string_equal("${name}", c.discovery_app);
 	assert_string_equal("${name}", c.discovery_instance);
 	assert_string_equal("", c.discovery_region);
-	assert_string_equal("", c.url);
-	assert_string_equal("", c.token_file);
-	assert_int_equal(10000, c.timeout_ms);
-	assert_int_equal(500, c.backoff_min_ms);
-	assert_int_equal(30000, c.backoff_max_ms);
+	assert_string_equal("/var/lib/periscope-host/queue", c.queue_dir);
+	assert_int_equal(32 << 20, c.queue_memory_bytes_max);
+	assert_true(c.queue_sync);
 	assert_int_equal(5000, c.flush_ms);
-	assert_int_equal(1000000, c.queue_samples_max);
-	assert_int_equal(10000, c.request_samples_max);
+	assert_int_equal(0, c.destinations.n);
 }
 
-static const char full[] = "host_id: 00ff\n"
-			   "region: ams\n"
-			   "prefix: my_\n"
-			   "interval: 1s\n"
-			   "vms_dir: /srv/vms\n"
-			   "sources: [taps, vm_task]\n"
-			   "samples_per_collection: 5000\n"
-			   "guest: {profiles: /srv/profiles}\n"
-			   "log_level: debug\n"
-			   "listen: '[::1]:9000'\n"
-			   "discovery:\n"
-			   "  enabled: false\n"
-			   "  org: org-${vmm}\n"
-			   "  app: ${name}\n"
-			   "  instance: ${pid}@${host}\n"
-			   "  region: eu\n"
-			   "remote_write:\n"
-			   "  url: https://region.internal/api/v1/write\n"
-			   "  token_file: /etc/periscope/token\n"
-			   "  timeout: 1s\n"
-			   "  queue_samples: 2000\n"
-			   "  request_samples: 100\n"
-			   "  backoff_min: 10ms\n"
-			   "  backoff_max: 20ms\n"
-			   "  flush: 0s\n";
+static const char full[] =
+	"host_id: 00ff\n"
+	"region: ams\n"
+	"prefix: my_\n"
+	"interval: 1s\n"
+	"vms_dir: /srv/vms\n"
+	"sources: [taps, vm_task]\n"
+	"samples_per_collection: 5000\n"
+	"guest: {profiles: /srv/profiles}\n"
+	"log_level: debug\n"
+	"listen: '[::1]:9000'\n"
+	"discovery:\n"
+	"  enabled: false\n"
+	"  org: org-${vmm}\n"
+	"  app: ${name}\n"
+	"  instance: ${pid}@${host}\n"
+	"  region: eu\n"
+	"queue:\n"
+	"  dir: /srv/queue\n"
+	"  memory: 2MiB\n"
+	"  sync: false\n"
+	"  flush: 0s\n"
+	"remote_write:\n"
+	"  plain:\n"
+	"    url: http://127.0.0.1:1/\n"
+	"  full:\n"
+	"    url: https://region.internal/api/v1/write\n"
+	"    protocol: 1.0\n"
+	"    compression: snappy\n"
+	"    token_file: /etc/periscope/token\n"
+	"    token_type: FlyV1\n"
+	"    headers: ['X-Scope-OrgID: acme']\n"
+	"    tls: {ca_file: /ca, cert_file: /c, key_file: /k, verify: false}\n"
+	"    timeout: 1s\n"
+	"    shards: 3\n"
+	"    request_samples: 100\n"
+	"    backoff_min: 10ms\n"
+	"    backoff_max: 20ms\n"
+	"    live_first: false\n"
+	"    live_window: 2s\n"
+	"    catch_up_samples: 7\n"
+	"    queue_size: 3MiB\n"
+	"    queue_age: 1h\n"
+	"    relabel:\n"
+	"      - {source_labels: [a, b], separator: '-', regex: '(x)', target_label: c,"
+	" replacement: '$1'}\n"
+	"      - {action: drop, source_labels: [c], regex: y}\n";
+
+static void check_destination(const struct destination_conf *d)
+{
+	const struct relabel_conf *rules = d->relabel.v;
+
+	assert_string_equal("full", d->name);
+	assert_string_equal("https://region.internal/api/v1/write", d->url);
+	assert_int_equal(PROTOCOL_1_0, d->protocol);
+	assert_int_equal(COMPRESSION_SNAPPY, d->compression);
+	assert_string_equal("/etc/periscope/token", d->token_file);
+	assert_string_equal("FlyV1", d->token_type);
+	assert_string_equal("X-Scope-OrgID: acme", d->headers.v[0]);
+	assert_string_equal("/ca", d->ca_file);
+	assert_string_equal("/c", d->cert_file);
+	assert_string_equal("/k", d->key_file);
+	assert_false(d->tls_verify);
+	assert_int_equal(1000, d->timeout_ms);
+	assert_int_equal(3, d->shards);
+	assert_int_equal(100, d->request_samples_max);
+	assert_int_equal(10, d->backoff_min_ms);
+	assert_int_equal(20, d->backoff_max_ms);
+	assert_false(d->live_first);
+	assert_int_equal(2000, d->live_ms);
+	assert_int_equal(7, d->catch_up_samples);
+	assert_int_equal(3 << 20, d->queue_bytes_max);
+	assert_int_equal(3600000, d->queue_age_ms_max);
+	assert_int_equal(2, d->relabel.n);
+	assert_int_equal(RELABEL_REPLACE, rules[0].action);
+	assert_int_equal(2, rules[0].source_labels.n);
+	assert_string_equal("-", rules[0].separator);
+	assert_string_equal("c", rules[0].target_label);
+	assert_int_equal(RELABEL_DROP, rules[1].action);
+	assert_string_equal("y", rules[1].regex);
+}
+
+static void check_defaults(const struct destination_conf *d)
+{
+	assert_string_equal("plain", d->name);
+	assert_int_equal(PROTOCOL_AUTO, d->protocol);
+	assert_int_equal(COMPRESSION_AUTO, d->compression);
+	assert_string_equal("", d->token_file);
+	assert_true(d->tls_verify);
+	assert_true(d->live_first);
+	assert_int_equal(10000, d->timeout_ms);
+	assert_int_equal(500, d->backoff_min_ms);
+	assert_int_equal(30000, d->backoff_max_ms);
+	assert_int_equal(0, d->relabel.n);
+}
 
 static void test_every_setting(void **state)
 {
@@ -110,14 +178,13 @@ static void test_every_setting(void **state)
 	assert_string_equal("${name}", c.discovery_app);
 	assert_string_equal("${pid}@${host}", c.discovery_instance);
 	assert_string_equal("eu", c.discovery_region);
-	assert_string_equal("https://region.internal/api/v1/write", c.url);
-	assert_string_equal("/etc/periscope/token", c.token_file);
-	assert_int_equal(1000, c.timeout_ms);
-	assert_int_equal(2000, c.queue_samples_max);
-	assert_int_equal(100, c.request_samples_max);
-	assert_int_equal(10, c.backoff_min_ms);
-	assert_int_equal(20, c.backoff_max_ms);
+	assert_string_equal("/srv/queue", c.queue_dir);
+	assert_int_equal(2 << 20, c.queue_memory_bytes_max);
+	assert_false(c.queue_sync);
 	assert_int_equal(0, c.flush_ms);
+	assert_int_equal(2, c.destinations.n);
+	check_defaults(c.destinations.v);
+	check_destination((const struct destination_conf *)c.destinations.v + 1);
 }
 
 /* Every row of host_conf.def is in @full, and what is printed reads back as the same. */
@@ -129,7 +196,7 @@ static void test_printing(void **state)
 
 	(void)state;
 	good(full, &c);
-	assert_int_equal(23, host_conf_schema.n);
+	assert_int_equal(20, host_conf_schema.n);
 	conf_print(&host_conf_schema, &c, &once);
 	good(buf_cstr(&once), &again);
 	conf_print(&host_conf_schema, &again, &twice);
@@ -159,10 +226,24 @@ static void test_refusals(void **state)
 		{ "listen: 0.0.0.0:9478",
 		  "t: listen: found \"0.0.0.0:9478\", expected a loopback" },
 		{ "listen: 127.example.org:80", "t: listen: found \"127.example.org:80\"" },
-		{ "remote_write: {url: region.internal}",
-		  "t: remote_write.url: found \"region.internal\", expected http(s)://" },
-		{ "remote_write: {backoff_min: 2s, backoff_max: 1s}",
-		  "t: remote_write.backoff_min: above backoff_max" },
+		{ "queue: {dir: q}", "t: queue.dir: expected a path that begins with /" },
+		{ "remote_write: {a: {}}", "t:1: required key \"url\" is missing" },
+		{ "remote_write: {a: {url: region.internal}}",
+		  "t: remote_write.a: url: found \"region.internal\", expected http(s)://" },
+		{ "remote_write: {A: {url: 'http://a'}}", "t: remote_write.A: expected a name of" },
+		{ "remote_write: {a: {url: 'http://a', backoff_min: 2s, backoff_max: 1s}}",
+		  "t: remote_write.a: backoff_min: above backoff_max" },
+		{ "remote_write: {a: {url: 'http://a', headers: [X]}}",
+		  "t: remote_write.a: headers[0]: expected \"Name: value\"" },
+		{ "remote_write: {a: {url: 'http://a', headers: [\"X: a\\nb\"]}}",
+		  "t: remote_write.a: headers[0]: expected \"Name: value\" on one line" },
+		{ "remote_write: {a: {url: 'http://a', tls: {key_file: /k}}}",
+		  "t: remote_write.a: tls: cert_file and key_file need each other" },
+		{ "remote_write: {a: {url: 'http://a', relabel: [{action: hashmod}]}}", "action" },
+		{ "remote_write: {a: {url: 'http://a', relabel: [{action: drop, regex: '('}]}}",
+		  "t: remote_write.a: relabel[0]: regex: missing" },
+		{ "remote_write: {a: {url: 'http://a', relabel: [{target_label: 1x}]}}",
+		  "t: remote_write.a: relabel[0]: target_label: expected a label's name, " },
 		/* Rows of their own: one each will do, tests/unit/test_conf.c has the rest. */
 		{ "interval: 999ms", "interval" },
 		{ "interval: 2h", "interval" },

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Remote write 2.0. Vectors pin the bytes (they are protobuf's, not ours), a table pins refusals, a
- * seeded property says that what was written is read, with the keys that version 1.0 would have.
+ * Remote write 2.0. The example of its page pins the bytes (they are protobuf's, not ours), a table
+ * pins refusals, a seeded property says that what was written is read, with the keys of version
+ * 1.0.
  */
 #include "tests/unit/unit.h"
 
 #include <errno.h>
 
+#include "tests/unit/doc.h"
 #include "userspace/base/alloc.h"
 #include "userspace/wire/rw2.h"
 
@@ -15,31 +17,26 @@
 
 static void test_bytes(void **state)
 {
-	static const char want[] = "\x22\x00"                             /* symbol 0 */
-				   "\x22\x08__name__\x22\x01m\x22\x01h"   /* 1, 2, 3 */
-				   "\x2a\x18"                             /* series, 24 bytes */
-				   "\x0a\x02\x01\x02"                     /* references */
-				   "\x12\x0c"                             /* sample, 12 bytes */
-				   "\x09\x00\x00\x00\x00\x00\x00\xf8\x3f" /* 1.5 */
-				   "\x10\xe8\x07"                         /* 1000 */
-				   "\x2a\x04\x08\x01\x18\x03";            /* counter, help 3 */
 	const struct label label = { STR("__name__"), STR("m") };
 	const struct sample sample = { 1000, 1.5 };
 	const struct rw2_meta meta = { RW_TYPE_COUNTER, STR("h"), STR("") };
+	_cleanup_(doc_done) struct doc doc = { 0 };
+	struct str page = doc_open(&doc, "docs/format/remote_write.md"), rest;
+	_cleanup_(buf_done) struct buf b = BUF_INIT, want = BUF_INIT;
 	struct rw2_writer w = RW2_WRITER_INIT;
-	_cleanup_(buf_done) struct buf b = BUF_INIT;
 
 	(void)state;
+	doc_hex(doc_between(page, "a counter with the help `h`:\n\n```\n", "```", &rest), &want);
 	rw2_add(&w, &label, 1, &sample, 1, &meta);
-	assert_int_equal(sizeof(want) - 1, rw2_bytes(&w));
+	assert_int_equal(want.len, rw2_bytes(&w));
 	assert_int_equal(0, rw2_finish(&w, &b));
-	assert_str_equal(S(want), buf_str(&b));
+	assert_str_equal(buf_str(&want), buf_str(&b));
 	rw2_writer_clear(&w);
 	assert_int_equal(0, rw2_bytes(&w));
 	rw2_add(&w, &label, 1, NULL, 0, NULL);
 	buf_clear(&b);
 	assert_int_equal(0, rw2_finish(&w, &b));
-	assert_str_equal(S("\x22\x00\x22\x08__name__\x22\x01m\x2a\x04\x0a\x02\x01\x02"),
+	assert_str_equal(STR("\x22\x00\x22\x08__name__\x22\x01m\x2a\x04\x0a\x02\x01\x02"),
 	                 buf_str(&b));
 	rw2_writer_done(&w);
 }

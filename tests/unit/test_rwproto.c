@@ -21,24 +21,13 @@ static int decode_exact(struct str body, struct arena *a, struct rw_request *ret
 	return r;
 }
 
-/* The example of docs/format/remote_write.md: two digits each byte, then what they are. */
+/* The example of docs/format/remote_write.md. */
 static void example_bytes(struct buf *out)
 {
 	_cleanup_(doc_done) struct doc doc = { 0 };
-	struct str page = doc_open(&doc, "docs/format/remote_write.md"), rest, line;
-	struct str example = doc_between(page, "before compression:\n\n```\n", "```", &rest);
+	struct str page = doc_open(&doc, "docs/format/remote_write.md"), rest;
 
-	while (example.len > 0) {
-		struct str word;
-
-		(void)str_cut(example, '\n', &line, &example);
-		line = str_trim(line);
-		while (str_cut(line, ' ', &word, &line) && word.len == 2) {
-			char digits[3] = { word.p[0], word.p[1], '\0' };
-
-			buf_putc(out, (char)strtoul(digits, NULL, 16));
-		}
-	}
+	doc_hex(doc_between(page, "before compression:\n\n```\n", "```", &rest), out);
 }
 
 static void test_bytes(void **state)

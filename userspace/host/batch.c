@@ -25,6 +25,7 @@
 #include "userspace/base/util.h"
 #include "userspace/host/histogram.h"
 #include "userspace/host/vm.h"
+#include "userspace/wire/rw2.h"
 
 /* Of the arena: even at the longest labels a batch cannot eat the host. */
 #define BATCH_TEXT_BYTES_MAX ((size_t)64 << 20)
@@ -358,6 +359,26 @@ bool batch_sample_is_stale(const struct batch *b, size_t i)
 {
 	assert(i < b->n_items);
 	return is_stale_mark(b->items[i].value);
+}
+
+uint64_t batch_owner_hash(const struct batch *b, size_t i)
+{
+	assert(i < b->n_items);
+	return b->vms[b->items[i].vm].hash;
+}
+
+void batch_sample_meta(const struct batch *b, size_t i, struct rw2_meta *ret)
+{
+	static const enum rw_type types[] = {
+		[SERIES_COUNTER] = RW_TYPE_COUNTER,
+		[SERIES_GAUGE] = RW_TYPE_GAUGE,
+		[SERIES_HISTOGRAM] = RW_TYPE_HISTOGRAM,
+	};
+	const struct series_row *row;
+
+	assert(i < b->n_items);
+	row = &catalog[b->items[i].series];
+	*ret = (struct rw2_meta){ types[row->type], str_from(row->help), STR_NULL };
 }
 
 uint64_t batch_sample_vm_id(const struct batch *b, size_t i)

@@ -3,7 +3,7 @@
 
 /*
  * What one tick collected: for each VM one timestamp and its samples, in the catalogue's order of
- * sources. A batch is filled on the collector thread, then handed as a whole to the sender (or
+ * sources. A batch is filled on the collector thread, then handed as a whole to delivery (or
  * printed by --once); it holds no pointer into a VM, so VMs may go away meanwhile.
  *
  * First    Several sources may know one row of one VM (the guest's own view, and what the host
@@ -26,6 +26,7 @@ struct vm;
 struct batch;
 struct histogram;
 struct histogram_bounds;
+struct rw2_meta;
 
 #define BATCH_EXTRA_LABELS_MAX SERIES_EXTRA_MAX
 
@@ -90,6 +91,10 @@ uint64_t batch_series_hash(const struct batch *b, size_t i);
 bool batch_sample_is_stale(const struct batch *b, size_t i);
 
 uint64_t batch_sample_vm_id(const struct batch *b, size_t i);
+/* A number for the labels of its VM (or other owner): the same in every run of the daemon. */
+uint64_t batch_owner_hash(const struct batch *b, size_t i);
+/* TYPE and HELP of its series; texts live as long as the program. */
+void batch_sample_meta(const struct batch *b, size_t i, struct rw2_meta *ret);
 
 /* Ends the series of the @i-th sample of @prev: adds a stale mark for it to @b, stamped @ts_ms. */
 int batch_add_stale(struct batch *b, const struct batch *prev, size_t i, int64_t ts_ms);

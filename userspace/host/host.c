@@ -21,12 +21,12 @@
 #include "userspace/base/util.h"
 #include "userspace/host/batch.h"
 #include "userspace/host/catalog.h"
+#include "userspace/host/delivery/delivery.h"
 #include "userspace/host/discover.h"
 #include "userspace/host/drops.h"
 #include "userspace/host/host_conf.h"
 #include "userspace/host/registry.h"
 #include "userspace/host/selfhttp.h"
-#include "userspace/host/sender.h"
 #include "userspace/host/sources.h"
 #include "userspace/host/stale.h"
 #include "userspace/host/vm_life.h"
@@ -61,7 +61,7 @@ struct host {
 	const char *path;
 	struct registry *registry;
 	struct sources *sources;
-	struct sender *sender;
+	struct delivery *delivery;
 	struct selfhttp *selfhttp;
 	struct vm_life *life; /* NULL: no process events */
 	struct batch *last;   /* the tick before */
@@ -93,7 +93,7 @@ static void on_vm_gone(void *ctx, const struct vm *vm)
 	if (!h->last || batch_new(&marks, (size_t)h->conf->tick_samples_max) < 0)
 		return; /* the next tick marks them */
 	(void)stale_mark_vm(marks, h->last, vm->id, clock_unix_ms());
-	sender_push(h->sender, TAKE_PTR(marks));
+	delivery_push(h->delivery, TAKE_PTR(marks));
 }
 
 static void on_life(void *ctx, const struct vm_life_event *ev)
@@ -188,13 +188,13 @@ static void tick(struct host *h)
 		return;
 	}
 	if (batch_n_refused(b) > 0) {
-		drops_add(DROP_COLLECTION_FULL, batch_n_refused(b));
+		drops_add(&drops_common, DROP_COLLECTION_FULL, batch_n_refused(b));
 		log_warn("collection is full: samples were refused",
 		         U64("samples", batch_n_refused(b)));
 	}
 	batch_free(h->last);
 	h->last = batch_ref(b);
-	sender_push(h->sender, b);
+	delivery_push(h->delivery, b);
 }
 
 static void on_timer(struct host *h)
@@ -280,7 +280,7 @@ static void reload(struct host *h)
 	int r = load_again(h, &fresh, &e);
 
 	if (r == 0)
-		r = sender_set_conf(h->sender, fresh, &e);
+		r = delivery_set_conf(h->delivery, fresh, &e);
 	if (r == 0) {
 		use_conf(h, TAKE_PTR(fresh));
 		log_info("settings read again");
@@ -396,7 +396,7 @@ static int open_parts(struct host *h, struct err *e)
 	int r = open_sources(h->conf, &h->sources, e);
 
 	if (r == 0)
-		r = sender_new(&h->sender, h->conf, e);
+		r = delivery_new(&h->delivery, h->conf, e);
 	if (r < 0)
 		return r;
 	open_life(h);
@@ -412,6 +412,7 @@ static int open_parts(struct host *h, struct err *e)
 	metrics_collector_add(put_build_info, h);
 	metrics_collector_add(registry_metrics, h->registry);
 	metrics_collector_add(sources_metrics, h->sources);
+	metrics_collector_add(delivery_metrics, h->delivery);
 	return selfhttp_start(&h->selfhttp, h->conf->listen, e);
 }
 
@@ -460,11 +461,11 @@ static int watchdog_wait_ms(void)
 	return us == 0 ? -1 : (int)MIN(us / 2000 + 1, (uint64_t)60000);
 }
 
-/* Nobody is told that all is well while the sender hangs; the collector is this thread. */
+/* Nobody is told that all is well while delivery hangs; the collector is this thread. */
 static void beat(const struct host *h)
 {
-	if (sender_is_stuck(h->sender, clock_mono_ns()))
-		log_error("the sender hangs: the watchdog is not told that all is well");
+	if (delivery_is_stuck(h->delivery, clock_mono_ns()))
+		log_error("delivery hangs: the watchdog is not told that all is well");
 	else
 		(void)sdnotify_watchdog();
 }
@@ -506,12 +507,13 @@ void host_close(struct host *h)
 		metrics_collector_del(put_build_info, h);
 		metrics_collector_del(registry_metrics, h->registry);
 		metrics_collector_del(sources_metrics, h->sources);
+		metrics_collector_del(delivery_metrics, h->delivery);
 	}
 	registry_free(h->registry);
 	sources_free(h->sources);
 	vm_life_close(h->life);
 	batch_free(h->last);
-	sender_stop(h->sender, h->conf->flush_ms);
+	delivery_stop(h->delivery, h->conf->flush_ms);
 	close_fd(h->epoll_fd);
 	close_fd(h->timer_fd);
 	close_fd(h->signal_fd);

@@ -5,7 +5,7 @@
  * The daemon: one collector thread that waits for signals, process events, changes of VMs and the
  * next tick, and acts on each.
  *
- *	tick     registry and sources into a batch, stale marks for what ended, to the sender
+ *	tick     registry and sources into a batch, stale marks for what ended, to delivery
  *	VM ends  stale marks for its series at once, not at the next tick
  *	HUP      the settings are read again; a bad file changes nothing
  *	USR1     state to the log

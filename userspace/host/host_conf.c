@@ -13,6 +13,7 @@
 #include "userspace/base/num.h"
 #include "userspace/base/util.h"
 #include "userspace/host/catalog.h"
+#include "userspace/host/delivery/destination_conf.h"
 #include "userspace/host/label_text.h"
 #include "userspace/host/vm.h"
 
@@ -32,8 +33,16 @@ static const struct conf_row rows[] = {
 	  .names = (t) == CONF_ENUM ? levels : NULL,   \
 	  .reloadable = (reload),                      \
 	  .sentence = (why) },
+#define STRUCTS(k, field, schema, reload, why)         \
+	{ .key = (k),                                  \
+	  .type = CONF_STRUCTS,                        \
+	  .offset = offsetof(struct host_conf, field), \
+	  .sub = &(schema),                            \
+	  .reloadable = (reload),                      \
+	  .sentence = (why) },
 #include "userspace/host/host_conf.def"
 #undef ROW
+#undef STRUCTS
 };
 
 const struct conf_schema host_conf_schema = { rows, ARRAY_SIZE(rows), sizeof(struct host_conf),
@@ -171,7 +180,6 @@ int host_conf_split_listen(const char *listen, char *host, size_t cap, uint16_t 
 
 static int check_addresses(const struct host_conf *c, struct err *e)
 {
-	struct str url = str_from(c->url);
 	char host[64];
 	uint16_t port;
 
@@ -181,11 +189,26 @@ static int check_addresses(const struct host_conf *c, struct err *e)
 		               "listen: found \"%.60s\", expected a loopback address like "
 		               "127.0.0.1:9478",
 		               c->listen);
-	if (url.len > 0 && !str_starts(url, STR("http://")) && !str_starts(url, STR("https://")))
-		return err_set(e, -EINVAL, "remote_write.url: found \"%.60s\", expected http(s)://",
-		               c->url);
-	if (c->backoff_min_ms > c->backoff_max_ms)
-		return err_set(e, -EINVAL, "remote_write.backoff_min: above backoff_max");
+	if (c->queue_dir[0] != '\0' && c->queue_dir[0] != '/')
+		return err_set(e, -EINVAL, "queue.dir: expected a path that begins with /");
+	return 0;
+}
+
+static int check_destinations(const struct host_conf *c, struct err *e)
+{
+	const struct destination_conf *all = c->destinations.v;
+
+	if (c->destinations.n > HOST_CONF_DESTINATIONS_MAX)
+		return err_set(e, -EINVAL, "remote_write: more than %d destinations",
+		               HOST_CONF_DESTINATIONS_MAX);
+	for (size_t i = 0; i < c->destinations.n; i++) {
+		struct err why = ERR_INIT;
+		int r = destination_conf_check(&all[i], &why);
+
+		if (r < 0)
+			return err_set(e, r, "remote_write.%.64s: %.160s", all[i].name,
+			               why.msg[0] ? why.msg : strerror(-r));
+	}
 	return 0;
 }
 
@@ -208,6 +231,8 @@ static int check(const struct host_conf *c, const char *const *known, struct err
 	r = check_sources(c, known, e);
 	if (r == 0)
 		r = check_templates(c, e);
+	if (r == 0)
+		r = check_destinations(c, e);
 	return r < 0 ? r : check_addresses(c, e);
 }
 

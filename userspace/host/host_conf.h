@@ -9,7 +9,8 @@
 #include "userspace/base/conf.h"
 #include "userspace/host/label_text.h"
 
-#define HOST_CONF_PATH "/etc/periscope/host.yml"
+#define HOST_CONF_PATH             "/etc/periscope/host.yml"
+#define HOST_CONF_DESTINATIONS_MAX 16
 
 struct host_conf {
 	char *host_id; /* never empty after host_conf_load() */
@@ -20,9 +21,11 @@ struct host_conf {
 	struct conf_strings sources;
 	bool discovery_enabled;
 	char *discovery_org, *discovery_app, *discovery_instance, *discovery_region;
-	char *url, *token_file; /* remote_write; url "" = nothing is sent */
-	int64_t timeout_ms, backoff_min_ms, backoff_max_ms, flush_ms;
-	int64_t queue_samples_max, request_samples_max;
+	char *queue_dir;
+	uint64_t queue_memory_bytes_max;
+	bool queue_sync;
+	int64_t flush_ms;
+	struct conf_structs destinations; /* remote_write: of struct destination_conf */
 };
 
 extern const struct conf_schema host_conf_schema;

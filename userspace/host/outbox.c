@@ -13,8 +13,8 @@
 #include "userspace/host/batch.h"
 #include "userspace/host/drops.h"
 
-static struct metric waiting = METRIC_GAUGE("periscope_host_queue_samples", "",
-                                            "Samples collected and not delivered yet.");
+static struct metric waiting = METRIC_GAUGE("periscope_host_outbox_samples", "",
+                                            "Samples collected that are not in the queues yet.");
 METRIC_REGISTER(waiting);
 
 struct node {
@@ -71,7 +71,7 @@ static void drop_first(struct outbox *o, enum drop_reason why)
 	struct batch *b = pop(o);
 
 	forget(o, batch_n_samples(b));
-	drops_add(why, batch_n_samples(b));
+	drops_add(&drops_common, why, batch_n_samples(b));
 	batch_free(b);
 }
 
@@ -90,7 +90,7 @@ void outbox_free(struct outbox *o)
 static void make_room(struct outbox *o)
 {
 	while (o->n_samples > o->samples_max && o->first && o->first->next)
-		drop_first(o, DROP_QUEUE_FULL);
+		drop_first(o, DROP_OUTBOX_FULL);
 }
 
 void outbox_set_max(struct outbox *o, size_t samples_max)
@@ -107,7 +107,8 @@ void outbox_push(struct outbox *o, struct batch *b)
 
 	(void)pthread_mutex_lock(&o->lock);
 	if (!node || o->closed) {
-		drops_add(o->closed ? DROP_STOPPED : DROP_NO_MEMORY, batch_n_samples(b));
+		drops_add(&drops_common, o->closed ? DROP_STOPPED : DROP_NO_MEMORY,
+		          batch_n_samples(b));
 		batch_free(b);
 		free(node);
 	} else {

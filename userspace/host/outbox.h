@@ -2,13 +2,13 @@
 #pragma once
 
 /*
- * Batches on their way to the region: what the collector made and the sender has not delivered yet.
- * The seam between the two; what is behind it lives in memory and is lost with the process.
+ * Batches on their way to the disk queues: the seam between collection, which must not wait, and
+ * disks, which may make one wait. It lives in memory and holds a batch for some milliseconds.
  *
  * Full     Above samples_max whole batches are dropped, oldest first, and counted: new samples are
- *          worth more than old ones. The batch that is being sent is not touched. A single batch
- *          may be larger than samples_max.
- * Threads  One pusher, one taker; outbox_n_samples() on any.
+ *          worth more than old ones. The batch that is being worked on is not touched. A single
+ *          batch may be larger than samples_max.
+ * Threads  Any number of pushers, one taker; outbox_n_samples() on any.
  */
 
 #include <stddef.h>

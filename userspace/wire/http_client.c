@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -147,6 +148,33 @@ static void set_options(struct http_client *c, const struct http_request *req,
 	curl_easy_setopt(h, CURLOPT_ERRORBUFFER, c->why);
 }
 
+static const char *file_or_null(const char *path)
+{
+	return path && path[0] != '\0' ? path : NULL;
+}
+
+/* NULL restores libcurl's default: what the system trusts. */
+static void set_tls(CURL *h, const struct http_tls *tls)
+{
+	if (!tls)
+		return;
+	if (file_or_null(tls->ca_file))
+		curl_easy_setopt(h, CURLOPT_CAINFO, tls->ca_file);
+	curl_easy_setopt(h, CURLOPT_SSLCERT, file_or_null(tls->cert_file));
+	curl_easy_setopt(h, CURLOPT_SSLKEY, file_or_null(tls->key_file));
+	curl_easy_setopt(h, CURLOPT_SSL_VERIFYPEER, tls->no_verify ? 0L : 1L);
+	curl_easy_setopt(h, CURLOPT_SSL_VERIFYHOST, tls->no_verify ? 0L : 2L);
+}
+
+static void copy_wanted(CURL *h, const char *name, char *dst, size_t cap)
+{
+	struct curl_header *found = NULL;
+
+	dst[0] = '\0';
+	if (name && curl_easy_header(h, name, 0, CURLH_HEADER, -1, &found) == CURLHE_OK)
+		(void)snprintf(dst, cap, "%s", found->value);
+}
+
 static int errno_of(CURLcode code)
 {
 	switch (code) {
@@ -191,13 +219,15 @@ int http_post(struct http_client *c, const struct http_request *req, const _Atom
 		return r;
 	c->why[0] = '\0';
 	set_options(c, req, headers, stop, &body);
+	set_tls(c->curl, req->tls);
 	CURLcode code = curl_easy_perform(c->curl);
 
 	if (code != CURLE_OK)
 		return err_set(e, errno_of(code), "%s",
 		               c->why[0] ? c->why : curl_easy_strerror(code));
 	(void)curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
-	*ret = (struct http_reply){ (int)status, retry_after_s(c->curl), body };
+	*ret = (struct http_reply){ (int)status, retry_after_s(c->curl), body, "" };
+	copy_wanted(c->curl, req->wanted, ret->wanted, sizeof(ret->wanted));
 	body = BUF_INIT; /* handed over */
 	return 0;
 }

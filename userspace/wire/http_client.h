@@ -9,6 +9,7 @@
  * Threads  One owner for each client. http_client_global_init() once, before any thread.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "userspace/base/buf.h"
@@ -18,17 +19,26 @@
 
 struct http_client;
 
+/* Files in PEM; NULL or "" means the system's authorities, and no certificate of our own. */
+struct http_tls {
+	const char *ca_file, *cert_file, *key_file;
+	bool no_verify;
+};
+
 struct http_request {
 	const char *url;
 	const char *const *headers; /* "Name: value", NULL-terminated; may be NULL */
 	struct str body;
-	int64_t timeout_ms; /* of the whole exchange; 0 = none */
+	int64_t timeout_ms;         /* of the whole exchange; 0 = none */
+	const struct http_tls *tls; /* may be NULL */
+	const char *wanted;         /* name of a header of the answer; may be NULL */
 };
 
 struct http_reply {
 	int status;            /* of HTTP */
 	int64_t retry_after_s; /* from now, dates too; -1 = the server did not say, or said 0 */
 	struct buf body;       /* at most HTTP_REPLY_BYTES_MAX, the rest is dropped */
+	char wanted[64];       /* value of that header, cut; "" = it is not there */
 };
 
 int http_client_global_init(void);

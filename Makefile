@@ -49,7 +49,8 @@ BASE_OBJ  := $(call obj,$(call src,userspace/base)) $(O)/userspace/base/cxx.o
 WIRE_OBJ  := $(call obj,$(call src,userspace/wire))
 STORE_OBJ := $(call obj,$(call src,store))
 MQL_OBJ   := $(call obj,$(call src,api/mql))
-HOST_OBJ  := $(call obj,$(filter-out %/main.c,$(call src,userspace/host userspace/host/delivery)))
+HOST_OBJ  := $(call obj,$(filter-out %/main.c,$(call src,userspace/host userspace/host/delivery \
+	     userspace/host/proxy)))
 GUEST_OBJ := $(call obj,$(call src,userspace/host/guest))
 CTL_OBJ   := $(call obj,$(filter-out %/main.c,$(call src,userspace/ctl)))
 API_OBJ   := $(call obj,$(filter-out %/main.c,$(call src,api api/http api/auth api/handlers)))
@@ -64,6 +65,8 @@ BPF_TESTS := $(patsubst %.c,$(O)/%,$(wildcard tests/bpf/test_*.c))
 CRASH_TESTS := $(patsubst %.c,$(O)/%,$(wildcard tests/crash/test_*.c))
 BENCHES   := $(patsubst %.c,$(O)/%,$(wildcard tests/bench/*.c))
 FUZZERS   := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+# Programs that the proxies' tests run beside the proxies.
+PROXY_TOOLS := $(patsubst %.c,$(O)/%,$(wildcard tests/proxy/*.c))
 
 # Every target with a ## line is a command, not a file.
 .PHONY: FORCE unit fuzzers bpf-tests check-rig-smoke $(shell sed -n 's/^\([a-z0-9-]*\):.*\#\# .*/\1/p' Makefile)
@@ -97,7 +100,7 @@ $(O)/scripts/docs_tables: %: %.o $(ARCHIVES)
 	$(call say,LD,$@)$(CXX) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(ARCHIVES) \
 		-Wl,--end-group $(LIBS)
 
-$(UNIT) $(BPF_TESTS) $(CRASH_TESTS) $(BENCHES): %: %.o $(ARCHIVES)
+$(UNIT) $(BPF_TESTS) $(CRASH_TESTS) $(BENCHES) $(PROXY_TOOLS): %: %.o $(ARCHIVES)
 	$(call say,LD,$@)$(CXX) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(ARCHIVES) \
 		-Wl,--end-group $(LIBS) -lcmocka
 
@@ -158,13 +161,19 @@ check-rig-smoke: $(BPF_TESTS) # the part of it that fits into `make check`
 	$(Q)O=$(O) scripts/check-rig smoke $(BPF_TESTS)
 
 check-e2e: $(PROGRAMS) ## Both programs on loopback, with real micro-VMs (root; else skipped)
+	$(Q)scripts/proxies
 	$(Q)O=$(O) scripts/run-tests e2e $(wildcard tests/e2e/test_*.py)
+
+check-proxy: $(PROXY_TOOLS) ## nginx and haproxy against their own logs: the whole matrix (root)
+	$(Q)scripts/proxies
+	$(Q)O=$(O) scripts/run-tests proxy $(wildcard tests/proxy/test_*.py)
 
 check-crash: $(PROGRAMS) $(CRASH_TESTS) ## Kills and simulated crashes: ROUNDS=, SEED=
 	$(Q)O=$(O) scripts/run-tests crash $(CRASH_TESTS) $(wildcard tests/crash/*.py)
 
 demo: ## Boot a micro-VM and show its metrics; SECONDS=30 stops then and judges them
 	$(Q)scripts/deps demo
+	$(Q)scripts/proxies
 	$(Q)$(MAKE) --no-print-directory -j$(shell nproc) all
 	$(Q)O=$(O) scripts/demo --seconds $(or $(SECONDS),0)
 

@@ -8,6 +8,7 @@
  * one of these fields refuses to load the program, and tests/bpf/ says which.
  */
 
+#include <linux/in6.h>
 #include <linux/types.h>
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -70,10 +71,70 @@ struct task_struct {
 	struct pid *thread_pid;
 };
 
+/* ---- sockets */
+
+typedef struct {
+	__s64 counter;
+} atomic64_t;
+
+struct kernfs_node {
+	__u64 id; /* of a cgroup: the inode number of its folder */
+};
+
+struct cgroup {
+	int level;
+	struct kernfs_node *kn;
+	struct cgroup *ancestors[1]; /* level + 1 of them, the root first; since 6.1 */
+};
+
+struct sock_cgroup_data {
+	struct cgroup *cgroup;
+};
+
+struct sock_common {
+	__u32 skc_daddr, skc_rcv_saddr; /* network order */
+	__u16 skc_dport;                /* network order */
+	__u16 skc_num;                  /* local port, host order */
+	unsigned short skc_family;
+	volatile unsigned char skc_state;
+	struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
+	atomic64_t skc_cookie;
+	unsigned long skc_flags;
+};
+
+enum sock_flags {
+	SOCK_DONE = 1, /* the peer's FIN has come */
+};
+
+struct sock {
+	struct sock_common __sk_common;
+	int sk_err;
+	struct sock_cgroup_data sk_cgrp_data;
+};
+
+struct inet_sock {
+	struct sock sk;
+};
+
+struct inet_connection_sock {
+	struct inet_sock icsk_inet;
+};
+
+struct tcp_sock {
+	struct inet_connection_sock inet_conn;
+	__u32 rcv_nxt, rcv_wnd, snd_una, snd_nxt, write_seq;
+	__u64 bytes_received, bytes_acked;
+};
+
 struct seq_file;
 
 struct bpf_iter_meta {
 	struct seq_file *seq;
+};
+
+struct bpf_iter__tcp {
+	struct bpf_iter_meta *meta;
+	struct sock_common *sk_common;
 };
 
 struct bpf_iter__task {

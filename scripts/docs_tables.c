@@ -31,7 +31,10 @@ static void series(struct buf *out)
 		const struct series_row *row = &catalog[i];
 		struct str rest = str_from(row->labels), label;
 
-		buf_printf(out, "| `%s` | %s | ", row->name, series_type_name(row->type));
+		if (row->part > SERIES_BUCKET)
+			continue; /* the three parts of a histogram are one row */
+		buf_printf(out, "| `%.*s` | %s | ", STR_FMT(catalog_family((enum series_id)i)),
+		           series_type_name(row->type));
 		for (const char *comma = ""; rest.len > 0; comma = ", ") {
 			(void)str_cut(rest, ',', &label, &rest);
 			buf_printf(out, "%s`%.*s`", comma, STR_FMT(label));

@@ -139,7 +139,7 @@ def ensure_profiles():
 class Host:
     """periscope-host with a configuration and a folder for VM descriptions of its own."""
 
-    def __init__(self, scratch, logs, region_url, discover=True, profiles=None):
+    def __init__(self, scratch, logs, region_url, discover=True, profiles=None, more=""):
         """@profiles: folder of guest kernel profiles; None: guests are only seen from the host."""
         self.specs = scratch / "vms.d"
         self.specs.mkdir()
@@ -164,7 +164,7 @@ remote_write:
   region:
     url: {region_url}/api/v1/write
     backoff_max: 1s
-""")
+{more}""")
 
     def argv(self, *more):
         return [BUILD / "periscope-host", "--config", self.config, *more]

@@ -105,7 +105,12 @@ static const char full[] =
 	"    relabel:\n"
 	"      - {source_labels: [a, b], separator: '-', regex: '(x)', target_label: c,"
 	" replacement: '$1'}\n"
-	"      - {action: drop, source_labels: [c], regex: y}\n";
+	"      - {action: drop, source_labels: [c], regex: y}\n"
+	"proxies:\n"
+	"- {name: front, cgroup: /sys/fs/cgroup/front, listeners: ['*:443']}\n"
+	"- {name: back, unit: back.service, proxy_id: green}\n"
+	"routes:\n"
+	"- {org: acme, app: blog, hostnames: [b.example], listeners: ['*:80']}\n";
 
 static void check_destination(const struct destination_conf *d)
 {
@@ -185,6 +190,21 @@ static void test_every_setting(void **state)
 	assert_int_equal(2, c.destinations.n);
 	check_defaults(c.destinations.v);
 	check_destination((const struct destination_conf *)c.destinations.v + 1);
+
+	const struct proxy_conf *proxies = c.proxies.v;
+	const struct route_conf *routes = c.routes.v;
+
+	assert_int_equal(2, c.proxies.n);
+	assert_string_equal("front", proxies[0].name);
+	assert_string_equal("/sys/fs/cgroup/front", proxies[0].cgroup);
+	assert_string_equal("*:443", proxies[0].listeners.v[0]);
+	assert_int_equal(PROXY_ID_AUTO, proxies[0].proxy_id);
+	assert_string_equal("back.service", proxies[1].unit);
+	assert_int_equal(PROXY_ID_GREEN, proxies[1].proxy_id);
+	assert_int_equal(1, c.routes.n);
+	assert_string_equal("acme", routes[0].org);
+	assert_string_equal("b.example", routes[0].hostnames.v[0]);
+	assert_string_equal("*:80", routes[0].listeners.v[0]);
 }
 
 /* Every row of host_conf.def is in @full, and what is printed reads back as the same. */
@@ -196,10 +216,16 @@ static void test_printing(void **state)
 
 	(void)state;
 	good(full, &c);
-	assert_int_equal(20, host_conf_schema.n);
+	assert_int_equal(22, host_conf_schema.n);
 	conf_print(&host_conf_schema, &c, &once);
 	good(buf_cstr(&once), &again);
 	conf_print(&host_conf_schema, &again, &twice);
+	struct proxy_conf copy;
+
+	assert_int_equal(0, conf_copy(&proxy_conf_schema, c.proxies.v, &copy));
+	assert_string_equal("/sys/fs/cgroup/front", copy.cgroup);
+	assert_string_equal("*:443", copy.listeners.v[0]);
+	conf_done(&proxy_conf_schema, &copy);
 	assert_str_equal(buf_str(&once), buf_str(&twice));
 	assert_null(conf_unreloadable_change(&host_conf_schema, &c, &again));
 }
@@ -213,6 +239,24 @@ static void test_refusals(void **state)
 		{ "host_id: \"a\\x01\"", "t: host_id: expected at most 7 printable bytes" },
 		{ "region: \"a\\nb\"", "t: region: expected at most 127 printable bytes" },
 		{ "prefix: Fly-", "t: prefix: expected at most " },
+		{ "proxies: [{name: A, unit: u}]", "t: proxies[0].name: expected 1 to 63 of a-z" },
+		{ "proxies: [{name: a}]",
+		  "t: proxies[0]: expected one of cgroup, unit and exe, found 0" },
+		{ "proxies: [{name: a, unit: u, exe: /x}]",
+		  "t: proxies[0]: expected one of cgroup" },
+		{ "proxies: [{name: a, cgroup: x}]", "t: proxies[0].cgroup: expected a path that" },
+		{ "proxies: [{name: a, exe: x}]", "t: proxies[0].exe: expected a path that" },
+		{ "proxies: [{name: a, unit: a/b}]", "t: proxies[0].unit: expected a name, not" },
+		{ "proxies: [{name: a, unit: u}, {name: a, unit: v}]",
+		  "t: proxies[1].name: the same as of proxies[0]" },
+		{ "proxies: [{name: a, unit: u, listeners: ['*:0']}]",
+		  "t: proxies[0].listeners: found \"*:0\", expected address and port" },
+		{ "routes: [{org: A, app: b}]", "t: routes[0].org: expected 1 to 63 of a-z" },
+		{ "routes: [{org: a, app: ''}]", "t: routes[0].app: expected 1 to 127 printable" },
+		{ "routes: [{org: a, app: b, hostnames: [A]}]",
+		  "t: routes[0].hostnames: found \"A\"" },
+		{ "routes: [{org: a, app: b, listeners: ['x:1']}]",
+		  "t: routes[0].listeners: found" },
 		{ "vms_dir: vms.d", "t: vms_dir: expected a path that begins with /" },
 		{ "guest: {profiles: here}",
 		  "t: guest.profiles: expected a path that begins with /" },

@@ -273,3 +273,19 @@ void conf_done(const struct conf_schema *schema, void *cfg)
 		free(*(char **)((char *)cfg + schema->key_offset));
 	memset(cfg, 0, schema->struct_bytes);
 }
+
+/* Through its text: what conf_print() writes, conf_parse() reads. */
+int conf_copy(const struct conf_schema *schema, const void *from, void *to)
+{
+	_cleanup_(buf_done) struct buf text = BUF_INIT;
+	int r;
+
+	conf_print(schema, from, &text);
+	r = text.err < 0 ? text.err : conf_init(schema, to);
+	if (r < 0)
+		return r;
+	r = conf_parse(schema, "copy", buf_str(&text), to, NULL);
+	if (r < 0)
+		conf_done(schema, to);
+	return r;
+}

@@ -71,6 +71,8 @@ struct conf_schema {
 /* Zeroes @cfg and sets every default. 0 or -ENOMEM. */
 int conf_init(const struct conf_schema *schema, void *cfg);
 void conf_done(const struct conf_schema *schema, void *cfg);
+/* A copy of its own of all of @from's fields in @to, which needs no conf_init(). 0 or -ENOMEM. */
+int conf_copy(const struct conf_schema *schema, const void *from, void *to);
 
 /*
  * Parses @text (named @name in messages) into a conf_init()ed struct. -EINVAL with @e

@@ -233,6 +233,8 @@ static int check(const struct host_conf *c, const char *const *known, struct err
 		r = check_templates(c, e);
 	if (r == 0)
 		r = check_destinations(c, e);
+	if (r == 0)
+		r = proxy_conf_check(&c->proxies, &c->routes, e);
 	return r < 0 ? r : check_addresses(c, e);
 }
 

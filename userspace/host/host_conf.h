@@ -8,6 +8,7 @@
 
 #include "userspace/base/conf.h"
 #include "userspace/host/label_text.h"
+#include "userspace/host/proxy/proxy_conf.h"
 
 #define HOST_CONF_PATH             "/etc/periscope/host.yml"
 #define HOST_CONF_DESTINATIONS_MAX 16
@@ -25,7 +26,8 @@ struct host_conf {
 	uint64_t queue_memory_bytes_max;
 	bool queue_sync;
 	int64_t flush_ms;
-	struct conf_structs destinations; /* remote_write: of struct destination_conf */
+	struct conf_structs destinations;    /* remote_write: of struct destination_conf */
+	struct conf_structs proxies, routes; /* of struct proxy_conf, struct route_conf */
 };
 
 extern const struct conf_schema host_conf_schema;

@@ -7,11 +7,11 @@
 #include "userspace/base/cleanup.h"
 #include "userspace/base/clock.h"
 #include "userspace/host/batch.h"
+#include "userspace/host/batch_text.h"
 #include "userspace/host/catalog.h"
 #include "userspace/host/host_conf.h"
 #include "userspace/host/registry.h"
 #include "userspace/host/sources.h"
-#include "userspace/wire/promtext.h"
 
 DEFINE_CLEANUP(struct batch *, batch_free);
 DEFINE_CLEANUP(struct registry *, registry_free);
@@ -35,43 +35,6 @@ static void put_warnings(const struct sources *s, struct buf *out)
 		buf_printf(out, "periscope-host: source %s is off: %s\n", name, why);
 }
 
-struct family {
-	struct buf *out;
-	enum series_id id;
-	bool begun;
-};
-
-static int put_sample(void *ctx, enum series_id id, const struct label *labels, uint32_t n_labels,
-                      const struct sample *sample)
-{
-	struct family *f = ctx;
-	char name[SERIES_PREFIX_BYTES_MAX + 128];
-
-	if (id != f->id)
-		return 0;
-	/* The three parts of a histogram are one family: they follow each other. */
-	if (!f->begun && catalog[id].part <= SERIES_BUCKET) {
-		(void)snprintf(name, sizeof(name), "%.*s", STR_FMT(catalog_family(id)));
-		promtext_write_metadata(f->out, name, series_type_name(catalog[id].type),
-		                        catalog[id].help);
-	}
-	f->begun = true;
-	promtext_write_sample(f->out, labels, n_labels, sample->value, NULL);
-	return f->out->err;
-}
-
-static int put_samples(const struct batch *b, struct buf *out)
-{
-	int r = 0;
-
-	for (unsigned id = 0; r == 0 && id < SERIES_N; id++) {
-		struct family f = { .out = out, .id = (enum series_id)id };
-
-		r = batch_each(b, false, put_sample, &f);
-	}
-	return r;
-}
-
 static int collect(const struct host_conf *conf, struct sources *s, struct buf *out, struct err *e)
 {
 	const struct registry_listener listener = { on_vm_added, on_vm_gone, s };
@@ -90,7 +53,7 @@ static int collect(const struct host_conf *conf, struct sources *s, struct buf *
 	if (r < 0)
 		return r;
 	sources_collect(s, vms, now_ms, b);
-	return put_samples(b, out);
+	return batch_write_text(b, out);
 }
 
 int once_collect(const struct host_conf *conf, struct buf *out, struct buf *warnings, struct err *e)

@@ -6,7 +6,7 @@
 
 const struct source_ops *const source_table[] = {
 	&guest_source, /* first: what the guest itself counts goes before what others make of it */
-	&vm_task_source, &diskstats_source, &taps_source, NULL,
+	&vm_task_source, &diskstats_source, &taps_source, &proxy_source, NULL,
 };
 
 const char *const *source_names(void)

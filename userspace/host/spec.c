@@ -108,7 +108,7 @@ static const char *not_an_endpoint(const char *text)
 	               : NULL;
 }
 
-static const char *not_a_hostname(const char *text)
+const char *spec_hostname_fault(const char *text)
 {
 	const char *name = text[0] == '*' && text[1] == '.' ? text + 2 : text;
 	size_t len = strlen(name);
@@ -142,7 +142,7 @@ static const struct field vm_fields[] = {
 	{ "volumes", LIST(volumes, volume_object, SPEC_VOLUMES_MAX) },
 	{ "metrics", LIST(metrics, metrics_object, SPEC_METRICS_MAX) },
 	{ "addresses", TEXTS(addresses, VM_ADDRESSES_MAX, not_an_address) },
-	{ "hostnames", TEXTS(hostnames, VM_HOSTNAMES_MAX, not_a_hostname) },
+	{ "hostnames", TEXTS(hostnames, VM_HOSTNAMES_MAX, spec_hostname_fault) },
 	{ "listeners", TEXTS(listeners, VM_LISTENERS_MAX, not_an_endpoint) },
 	{ "soft_limit", F_COUNT, false, AT(vm_spec, soft_limit), .max = LIMIT_MAX },
 	{ "hard_limit", F_COUNT, false, AT(vm_spec, hard_limit), .max = LIMIT_MAX },

@@ -81,3 +81,6 @@ int spec_load(int dirfd, const char *name, struct vm_spec *ret, struct err *e);
 
 /* A file of ours: ends in ".json", does not begin with a dot (a writer's temporary may). */
 bool spec_is_name(const char *name);
+
+/* A hostname as a description may have it: NULL, or what was expected instead. */
+const char *spec_hostname_fault(const char *text);

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Debian's nginx and haproxy as proxies to be measured: unpacked by scripts/proxies, never installed."""
+import contextlib
+import json
+import os
+import pathlib
+import sys
+
+from rig import TOP, Process, RigError, run, wait_for
+
+ROOT = TOP / "build/proxies/root"
+NGINX = ROOT / "usr/sbin/nginx"
+HAPROXY = ROOT / "usr/sbin/haproxy"
+LIBRARIES = ROOT / "usr/lib/x86_64-linux-gnu"
+
+# One JSON object for each request: what our series are compared with.
+NGINX_LOG = ("log_format ours escape=json '{\"status\":$status,\"time\":$request_time,"
+             "\"bytes\":$bytes_sent,\"in\":$request_length,\"conn\":$connection,\"uri\":\"$request_uri\","
+             "\"proto\":\"$server_protocol\",\"tls\":\"$ssl_protocol\",\"reused\":\"$ssl_session_reused\","
+             "\"sni\":\"$ssl_server_name\",\"up\":\"$upstream_status\","
+             "\"uptime\":\"$upstream_response_time\",\"upconn\":\"$upstream_connect_time\"}';")
+
+
+def cgroup_root():
+    """Where cgroup v2 is mounted, in a hybrid set-up beside v1; None: nowhere."""
+    for line in pathlib.Path("/proc/self/mounts").read_text().splitlines():
+        _, folder, kind, *_ = line.split()
+        if kind == "cgroup2":
+            return pathlib.Path(folder)
+    return None
+
+
+def in_cgroup(folder, argv):
+    """The command, run in that cgroup: it must be there before the first socket is."""
+    return ["sh", "-c", f'echo $$ >"{folder}/cgroup.procs" && exec "$@"', "sh", *map(str, argv)]
+
+
+class Nginx:
+    """One nginx in a folder of its own; @launch(name, argv) starts a process and returns it."""
+
+    def __init__(self, folder, http, workers=1, main=""):
+        folder.mkdir()
+        folder.chmod(0o777)  # the workers are nobody
+        self.folder, self.process = folder, None
+        self.access_log = folder / "access.log"
+        self.conf = folder / "nginx.conf"
+        temp = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in
+                        ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        self.conf.write_text(f"""
+daemon off; worker_processes {workers}; pid {folder}/pid; error_log {folder}/error.log info;
+user nobody nogroup; worker_rlimit_nofile 65536; {main}
+events {{ worker_connections 20000; }}
+http {{
+  {NGINX_LOG}
+  access_log {self.access_log} ours;
+  {temp}
+  keepalive_timeout 60s; keepalive_requests 1000000; lingering_close off;
+  {http}
+}}
+""")
+
+    def argv(self):
+        return [NGINX, "-p", self.folder, "-c", self.conf, "-e", self.folder / "error.log"]
+
+    def start(self, launch):
+        self.process = launch(self.folder.name, self.argv())
+        wait_for(f"{self.folder.name} to start", 10,
+                 lambda: (self.folder / "pid").exists() or not self.process.running())
+        if not self.process.running():
+            raise RigError(f"nginx: {self.process.log()} {(self.folder / 'error.log').read_text()}")
+        return self
+
+    def stop(self):
+        return self.process.stop()
+
+    def entries(self):
+        return [json.loads(line) for line in self.access_log.read_text().splitlines()]
+
+    def forget(self):
+        """Begins an empty log for the next part of a test; nginx appends, so it stays its own."""
+        self.access_log.write_text("")
+
+
+class Cgroup:
+    """A cgroup of v2 that is gone with its Stack."""
+
+    def __init__(self, stack, name):
+        self.path = cgroup_root() / f"periscope-{name}-{os.getpid()}"
+        stack.callback(self.close)
+        self.path.mkdir()
+
+    def close(self):
+        for folder in sorted(self.path.glob("**/"), reverse=True):
+            with contextlib.suppress(RigError, OSError):
+                wait_for("the cgroup to be empty", 5,
+                         lambda at=folder: not (at / "cgroup.procs").read_text())
+                folder.rmdir()
+
+
+class Site:
+    """The demo's front: nginx before one VM, on the host side of the VM's tap, and somebody who visits it."""
+
+    NAME, PORT = "www.demo.example", 8080
+
+    def __init__(self, stack, network, scratch, logs):
+        self.stack, self.network, self.scratch, self.logs = stack, network, scratch, logs
+        self.cgroup = Cgroup(stack, "demo").path
+        self.nginx = self.visitor = None
+
+    def proxies(self):
+        """What the daemon is told of it."""
+        return f"proxies:\n- {{name: nginx, cgroup: {self.cgroup}}}\n"
+
+    def open(self, vm):
+        self.nginx = Nginx(self.scratch / "nginx", f"""
+server {{ listen {vm.peer_ip}:{self.PORT}; server_name {self.NAME};
+         location / {{ proxy_pass http://{vm.ip}:80; proxy_connect_timeout 2s; }} }}""")
+        self.nginx.start(self._launch)
+        address = f"{vm.peer_ip}:{self.PORT}"
+        self.visitor = self._launch("visitor", [sys.executable, TOP / "scripts/lib/visitor.py", address,
+                                                self.NAME], cgroup=False)
+
+    def spec(self, vm):
+        """What the VM's description says of it."""
+        return {"addresses": [vm.ip], "hostnames": [self.NAME],
+                "listeners": [f"{vm.peer_ip}:{self.PORT}"]}
+
+    def _launch(self, name, argv, cgroup=True):
+        argv = in_cgroup(self.cgroup, argv) if cgroup else argv
+        process = Process(name, self.network.enter(*argv), self.logs / f"{name}.log")
+        self.stack.callback(process.stop)
+        return process
+
+
+def missing():
+    """What this machine lacks for a measured proxy, as sentences."""
+    root = cgroup_root()
+    lacks = [] if root and os.access(root, os.W_OK) else ["a writable cgroup v2 (mount -t cgroup2 none FOLDER)"]
+    return lacks + ([] if NGINX.exists() else ["build/proxies (scripts/proxies)"])
+
+
+def fetch():
+    run(str(TOP / "scripts/proxies"))

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+/*
+ * The open connections, by the cookie of their socket: what the kernel's records do not carry along
+ * each time. Bounded: a connection that finds no room is counted and lives on without an entry; its
+ * bytes still count, for nobody.
+ *
+ * Threads  None of its own; under the source's lock.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CONNS_MAX 1048576u /* 64 bytes each, when there are so many */
+
+struct pconn {
+	uint64_t cookie; /* never 0 */
+	uint64_t begun_ns;
+	uint32_t owner; /* a reference */
+	uint32_t pass;  /* in which it was last seen by the iterator */
+	uint16_t proxy;
+	uint8_t role;     /* enum proxy_role */
+	uint8_t colour;   /* enum proxy_colour */
+	bool was_connect; /* counted as one */
+};
+
+struct conns;
+
+int conns_new(struct conns **ret);
+void conns_free(struct conns *t);
+
+struct pconn *conns_find(const struct conns *t, uint64_t cookie); /* NULL: unknown */
+/* A new entry, all zero but the cookie; NULL with no memory or no room. Moves all others. */
+struct pconn *conns_add(struct conns *t, uint64_t cookie);
+void conns_remove(struct conns *t, struct pconn *c); /* moves others */
+
+/* Calls @fn for every entry, which may say that the entry is to be removed. */
+typedef bool (*conns_f)(void *ctx, struct pconn *c);
+void conns_sweep(struct conns *t, conns_f fn, void *ctx);
+
+size_t conns_count(const struct conns *t);
+size_t conns_bytes(const struct conns *t);

@@ -11,6 +11,9 @@
 
 #include "api/auth/access_watch.h"
 #include "api/http/listen.h"
+#include "api/metadata.h"
+#include "api/name_stats.h"
+#include "api/queries.h"
 #include "api/route.h"
 #include "api/selfmetrics.h"
 #include "userspace/base/alloc.h"
@@ -152,6 +155,15 @@ static int open_access(struct region *region, struct err *e)
 	return r;
 }
 
+/* Beside the store's files, in a folder of the region's own. */
+static int open_metadata(struct region *region, struct err *e)
+{
+	_cleanup_(buf_done) struct buf dir = BUF_INIT;
+
+	buf_printf(&dir, "%s/region", region->conf.data);
+	return metadata_open(buf_cstr(&dir), &region->metadata, e);
+}
+
 int region_open(struct region **ret, struct region_conf *conf,
                 const struct region_conf_source *source, struct err *e)
 {
@@ -164,6 +176,7 @@ int region_open(struct region **ret, struct region_conf *conf,
 	region->conf = *conf;
 	*conf = (struct region_conf){ 0 };
 	region->source = *source;
+	region->start_ms = clock_unix_ms();
 	pthread_mutex_init(&region->lock, NULL);
 	const struct store_conf sc = {
 		.dir = region->conf.data,
@@ -180,6 +193,12 @@ int region_open(struct region **ret, struct region_conf *conf,
 
 	if (r == 0)
 		r = store_open(&region->store, &sc, e);
+	if (r == 0)
+		r = open_metadata(region, e);
+	if (r == 0)
+		r = queries_new(&region->queries);
+	if (r == 0)
+		r = name_stats_new(&region->name_stats);
 	if (r < 0) {
 		/* The message may be about a folder that the region is about to forget. */
 		(void)err_set(e, r, "the store in %s did not open: %s", sc.dir, strerror(-r));
@@ -364,6 +383,9 @@ void region_close(struct region *region)
 	if (region->store)
 		selfmetrics_stop(region);
 	store_close(region->store);
+	metadata_close(region->metadata);
+	queries_free(region->queries);
+	name_stats_free(region->name_stats);
 	access_unref(region->access);
 	conf_done(&region_conf_schema, &region->conf);
 	pthread_mutex_destroy(&region->lock);

@@ -23,13 +23,21 @@
 #include "api/region_conf.h"
 #include "store/store.h"
 
+struct metadata;
+struct name_stats;
+struct queries;
+
 struct region {
 	struct store *store;
+	struct metadata *metadata;
+	struct queries *queries;
+	struct name_stats *name_stats;
 	struct http *http;
 	pthread_mutex_t lock;             /* of conf and access */
 	struct region_conf conf;          /* owned */
 	struct region_conf_source source; /* SIGHUP reads it again, if it has a file */
 	struct access *access;            /* NULL = there are no tokens */
+	int64_t start_ms;                 /* Unix time */
 	_Atomic bool stopping;
 };
 

@@ -19,7 +19,7 @@ struct region_conf {
 	int64_t idle_timeout_ms, body_timeout_ms, stop_timeout_ms;
 
 	int64_t query_workers, query_waiting_max, query_wait_timeout_ms;
-	int64_t query_timeout_ms, latency_offset_ms;
+	int64_t query_timeout_ms, query_slow_ms, latency_offset_ms;
 	uint64_t query_text_bytes_max;
 	int64_t query_points_max, query_subquery_points_max, query_series_max, query_samples_max;
 	uint64_t query_memory_bytes_max;

@@ -24,6 +24,7 @@ static const struct kind {
 	[REPLY_EXECUTION] = { 422, "execution", 0 },
 	[REPLY_TOO_MANY] = { 429, "too_many_requests", RETRY_AFTER_S },
 	[REPLY_INTERNAL] = { 500, "internal", 0 },
+	[REPLY_NOT_IMPLEMENTED] = { 501, "unavailable", 0 },
 	[REPLY_UNAVAILABLE] = { 503, "unavailable", RETRY_AFTER_S },
 	[REPLY_TIMEOUT] = { 503, "timeout", 0 },
 };
@@ -59,7 +60,8 @@ int reply_error(struct response *resp, enum reply_error kind, const char *fmt, .
 	json_put_str(&resp->body, str_from(sentence));
 	buf_puts(&resp->body, "}\n");
 	resp->content_type = REPLY_JSON;
-	resp->retry_after_s = k->retry_after_s;
+	if (k->retry_after_s > 0)
+		response_header(resp, "Retry-After", "%u", k->retry_after_s);
 	return resp->status = k->status;
 }
 
@@ -105,4 +107,11 @@ int reply_engine_error(struct response *resp, int code, const struct err *e)
 	default:
 		return reply_error(resp, REPLY_INTERNAL, "%s", why);
 	}
+}
+
+int reply_args_error(struct response *resp, int code, const struct err *e)
+{
+	if (code != -EINVAL)
+		return reply_engine_error(resp, code, e);
+	return reply_error(resp, REPLY_BAD_DATA, "%s", e->msg);
 }

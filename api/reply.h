@@ -9,18 +9,19 @@
 #include "api/http/http.h"
 
 enum reply_error {
-	REPLY_BAD_DATA,    /* 400 */
-	REPLY_NO_TOKEN,    /* 401, with a challenge */
-	REPLY_FORBIDDEN,   /* 403 */
-	REPLY_NOT_FOUND,   /* 404 */
-	REPLY_METHOD,      /* 405 */
-	REPLY_TOO_LARGE,   /* 413 */
-	REPLY_UNSUPPORTED, /* 415 */
-	REPLY_EXECUTION,   /* 422 */
-	REPLY_TOO_MANY,    /* 429, with Retry-After */
-	REPLY_INTERNAL,    /* 500 */
-	REPLY_UNAVAILABLE, /* 503, with Retry-After */
-	REPLY_TIMEOUT,     /* 503 */
+	REPLY_BAD_DATA,        /* 400 */
+	REPLY_NO_TOKEN,        /* 401, with a challenge */
+	REPLY_FORBIDDEN,       /* 403 */
+	REPLY_NOT_FOUND,       /* 404 */
+	REPLY_METHOD,          /* 405 */
+	REPLY_TOO_LARGE,       /* 413 */
+	REPLY_UNSUPPORTED,     /* 415 */
+	REPLY_EXECUTION,       /* 422 */
+	REPLY_TOO_MANY,        /* 429, with Retry-After */
+	REPLY_INTERNAL,        /* 500 */
+	REPLY_NOT_IMPLEMENTED, /* 501 */
+	REPLY_UNAVAILABLE,     /* 503, with Retry-After */
+	REPLY_TIMEOUT,         /* 503 */
 	REPLY_N,
 };
 
@@ -43,3 +44,6 @@ enum reply_error reply_kind_of(int status);
  * else is ours.
  */
 int reply_engine_error(struct response *resp, int code, const struct err *e);
+
+/* The same while arguments are read, where -EINVAL is a bad request. */
+int reply_args_error(struct response *resp, int code, const struct err *e);

@@ -206,7 +206,7 @@ static int check_token(struct request *req, struct str org, struct response *res
 	if (r == -EACCES) {
 		int status = reply_error(resp, REPLY_NO_TOKEN, "%s", e.msg);
 
-		resp->challenge = AUTH_CHALLENGE;
+		response_header(resp, "WWW-Authenticate", AUTH_CHALLENGE);
 		return status;
 	}
 	if (r == -EPERM)
@@ -256,7 +256,7 @@ int route_begin(void *ctx, struct request *req, struct response *resp)
 		status = reply_error(resp, REPLY_METHOD, "%s takes %s only", route->path,
 		                     route_allow(route->methods));
 
-		resp->allow = route_allow(route->methods);
+		response_header(resp, "Allow", "%s", route_allow(route->methods));
 		return status;
 	}
 	req->access = region_access(region);
@@ -286,9 +286,7 @@ static int parse_params(struct request *req, struct response *resp)
 		                   "the body must be application/x-www-form-urlencoded");
 	r = params_parse(req->query, data ? STR_NULL : buf_str(&req->body), &req->arena,
 	                 &req->params, &e);
-	if (r == -EINVAL)
-		return reply_error(resp, REPLY_BAD_DATA, "%s", e.msg);
-	return r < 0 ? reply_engine_error(resp, r, &e) : 0;
+	return r < 0 ? reply_args_error(resp, r, &e) : 0;
 }
 
 int route_serve(void *ctx, struct request *req, struct response *resp)

@@ -6,15 +6,20 @@
 #include "api/handlers/filters.h"
 #include "api/handlers/handlers.h"
 #include "api/json_out.h"
+#include "api/name_stats.h"
+#include "api/queries.h"
+#include "api/redact.h"
 #include "api/region.h"
 #include "api/reply.h"
 #include "userspace/base/alloc.h"
 #include "userspace/base/clock.h"
+#include "userspace/base/log.h"
 #include "userspace/base/metrics.h"
 #include "userspace/base/util.h"
 
 #define DEFAULT_STEP_MS   (5 * 60 * 1000ll)
 #define ROUND_DIGITS_MAX  100
+#define LOGGED_TEXT_MAX   512u                /* of a slow query */
 #define FIRST_PIECE_BYTES ((size_t)256 << 10) /* a smaller answer is sent in one piece */
 
 static struct metric series_read =
@@ -26,6 +31,7 @@ METRIC_REGISTER(samples_read);
 
 /* What the arguments became; @limits and @filters are what @q points into. */
 struct plan {
+	struct region *region;
 	struct mql_query q;
 	struct mql_limits limits;
 	struct filters filters;
@@ -191,18 +197,54 @@ static int reply_query_error(struct response *resp, struct str text, int r, cons
 	return reply_error(resp, REPLY_BAD_DATA, "%s (at byte %d)", e->msg, e->pos);
 }
 
-static int run(struct region *region, const struct plan *plan, struct response *resp)
+static void count_name(void *ctx, struct str name)
 {
-	uint64_t start_ns = clock_mono_ns();
-	struct mql_result result;
-	struct err e = ERR_INIT;
-	int r = mql_eval(region->store, &plan->q, &result, &e);
+	const struct plan *plan = ctx;
 
+	name_stats_add(plan->region->name_stats, plan->q.org, name);
+}
+
+static void log_slow(const struct query_run *run, const struct query_cost *cost)
+{
+	_cleanup_(buf_done) struct buf text = BUF_INIT;
+
+	redact_put(&text, (struct str){ run->text.p, MIN(run->text.len, (size_t)LOGGED_TEXT_MAX) });
+	log_warn("slow query", STRS("org", run->org), STRS("token", run->who),
+	         STRS("client", run->client), U64("took_ms", cost->took_ns / 1000000),
+	         U64("series", cost->series), U64("samples", cost->samples),
+	         U64("memory_bytes", cost->memory_bytes),
+	         I64("range_s", (run->end_ms - run->start_ms) / 1000), I64("step_ms", run->step_ms),
+	         STRS("query", buf_str(&text)));
+}
+
+static int run(struct plan *plan, const struct request *req, struct response *resp)
+{
+	const struct mql_query *q = &plan->q;
+	struct query_run run = { .org = q->org,
+		                 .who = req->grant.who,
+		                 .client = req->client,
+		                 .text = q->text,
+		                 .start_ms = q->start_ms,
+		                 .end_ms = q->end_ms,
+		                 .step_ms = q->step_ms };
+	struct mql_result result = { 0 };
+	struct err e = ERR_INIT;
+
+	queries_begin(plan->region->queries, &run);
+	int r = mql_eval(plan->region->store, q, &result, &e);
+	const struct query_cost cost = { clock_mono_ns() - run.begin_mono_ns, result.series_fetched,
+		                         result.samples_read, result.arena.taken_bytes };
+
+	queries_end(plan->region->queries, &run, &cost);
+	if (plan->conf.query_slow_ms > 0 &&
+	    cost.took_ns > (uint64_t)plan->conf.query_slow_ms * 1000000)
+		log_slow(&run, &cost);
 	if (r < 0)
-		return reply_query_error(resp, plan->q.text, r, &e);
-	metric_add(&series_read, (int64_t)result.series_fetched);
-	metric_add(&samples_read, (int64_t)result.samples_read);
-	return reply_result(resp, &result, (clock_mono_ns() - start_ns) / 1000000);
+		return reply_query_error(resp, q->text, r, &e);
+	metric_add(&series_read, (int64_t)cost.series);
+	metric_add(&samples_read, (int64_t)cost.samples);
+	mql_names(q->text, count_name, plan);
+	return reply_result(resp, &result, cost.took_ns / 1000000);
 }
 
 typedef int (*set_times_f)(struct plan *plan, const struct params *p, struct err *e);
@@ -210,7 +252,7 @@ typedef int (*set_times_f)(struct plan *plan, const struct params *p, struct err
 static int answer_query(struct region *region, struct request *req, struct response *resp,
                         set_times_f set_times)
 {
-	struct plan plan = { 0 };
+	struct plan plan = { .region = region };
 	struct err e = ERR_INIT;
 	int r;
 
@@ -221,9 +263,7 @@ static int answer_query(struct region *region, struct request *req, struct respo
 	r = set_common(&plan, req, &e);
 	if (r == 0)
 		r = set_times(&plan, &req->params, &e);
-	if (r == -EINVAL)
-		return reply_error(resp, REPLY_BAD_DATA, "%s", e.msg);
-	return r < 0 ? reply_engine_error(resp, r, &e) : run(region, &plan, resp);
+	return r < 0 ? reply_args_error(resp, r, &e) : run(&plan, req, resp);
 }
 
 int h_query(struct region *region, struct request *req, struct response *resp)

@@ -14,12 +14,23 @@ int h_series(struct region *region, struct request *req, struct response *resp);
 int h_labels(struct region *region, struct request *req, struct response *resp);
 int h_label_values(struct region *region, struct request *req, struct response *resp);
 
-/* h_ingest.c */
+/* h_write.c, h_import_text.c */
 int h_write(struct region *region, struct request *req, struct response *resp);
 int h_import_text(struct region *region, struct request *req, struct response *resp);
 
-/* h_status.c */
-int h_buildinfo(struct region *region, struct request *req, struct response *resp);
+/* h_metadata.c, h_cardinality.c, h_queries.c */
+int h_metadata(struct region *region, struct request *req, struct response *resp);
+int h_series_count(struct region *region, struct request *req, struct response *resp);
+int h_tsdb(struct region *region, struct request *req, struct response *resp);
+int h_active_queries(struct region *region, struct request *req, struct response *resp);
+int h_top_queries(struct region *region, struct request *req, struct response *resp);
+int h_metric_names_stats(struct region *region, struct request *req, struct response *resp);
+
+/* h_status.c, h_constant.c */
+int h_constant(struct region *region, struct request *req, struct response *resp);
+int h_flags(struct region *region, struct request *req, struct response *resp);
+int h_runtimeinfo(struct region *region, struct request *req, struct response *resp);
+int h_read(struct region *region, struct request *req, struct response *resp);
 int h_health(struct region *region, struct request *req, struct response *resp);
 int h_ready(struct region *region, struct request *req, struct response *resp);
 int h_metrics(struct region *region, struct request *req, struct response *resp);

@@ -3,9 +3,12 @@
 
 #include <errno.h>
 
+#include "api/metadata.h"
+#include "api/reply.h"
+#include "userspace/base/log.h"
 #include "userspace/base/metrics.h"
 #include "userspace/base/util.h"
-#include "userspace/wire/rwproto.h"
+#include "userspace/wire/rw2.h"
 
 static struct metric samples_accepted = METRIC_COUNTER(
 	"periscope_region_ingest_samples_accepted_total", "", "Samples acknowledged to clients.");
@@ -91,9 +94,10 @@ static int check_app(const struct grant *g, const struct label *labels, uint32_t
 static int resolve(void *ctx, struct str key, struct label *labels, uint32_t *ret_n,
                    struct str *ret_org, struct err *e)
 {
-	const struct intake *in = ctx;
+	struct intake *in = ctx;
 	int r = rw_labels(key, labels, STORE_RESOLVE_LABELS, ret_n, e);
 
+	in->asked++;
 	if (r == -ENOSPC)
 		return err_set(e, -EINVAL, "a series has more than %u labels", LABELS_MAX);
 	if (r < 0)
@@ -112,11 +116,70 @@ int intake_add(struct intake *in, const struct series_keyed *series, size_t n)
 		return r;
 	in->accepted += result.accepted;
 	metric_add(&samples_accepted, (int64_t)result.accepted);
-	for (unsigned i = 0; i < STORE_REFUSED_N; i++) {
-		if (i != STORE_REFUSED_NAN)
-			in->refused += result.refused[i];
-	}
+	for (unsigned i = 0; i < STORE_REFUSED_N; i++)
+		*(i == STORE_REFUSED_NAN ? &in->empty : &in->refused) += result.refused[i];
 	if (result.first.code != 0 && in->first.code == 0)
 		in->first = result.first;
 	return 0;
+}
+
+/* --- metadata --------------------------------------------------------------------------------- */
+
+/* A histogram's series have names of their own; what is said is about the family. */
+static struct str family_of(struct str name, uint32_t type)
+{
+	static const char *const suffixes[] = { "_bucket", "_sum", "_count", "_gcount", "_gsum" };
+	bool many = type == RW_TYPE_HISTOGRAM || type == RW_TYPE_SUMMARY ||
+	            type == RW_TYPE_GAUGEHISTOGRAM;
+
+	for (size_t i = 0; many && i < ARRAY_SIZE(suffixes); i++) {
+		size_t n = strlen(suffixes[i]);
+
+		if (name.len > n && memcmp(name.p + name.len - n, suffixes[i], n) == 0)
+			return (struct str){ name.p, name.len - n };
+	}
+	return name;
+}
+
+void intake_metadata(struct intake *in, const struct rw_metadata *v, size_t n)
+{
+	const struct request *req = in->req;
+
+	for (size_t i = 0; i < n; i++) {
+		struct str org = req->org.len > 0 ? req->org : v[i].org;
+		const struct metadata_def def = { family_of(v[i].name, v[i].type), v[i].help,
+			                          v[i].unit, (enum rw_type)v[i].type };
+
+		if (org.len == 0 && !req->access)
+			org = region_first_org(in->region);
+		if (org.len > 0 &&
+		    (req->org.len == 0 || v[i].org.len == 0 || str_eq(req->org, v[i].org)) &&
+		    region_serves(in->region, req->access, org))
+			(void)metadata_put(in->region->metadata, org, &def);
+	}
+}
+
+/* --- answers ---------------------------------------------------------------------------------- */
+
+int intake_reply(struct response *resp, const struct intake *in)
+{
+	uint64_t all = in->accepted + in->empty + in->refused;
+
+	if (in->refused == 0)
+		return reply_empty(resp, 204);
+	return reply_error(
+		resp, REPLY_BAD_DATA,
+		"%llu of %llu samples were refused, the others are stored; the first: %s",
+		(unsigned long long)in->refused, (unsigned long long)all,
+		in->first.msg[0] ? in->first.msg : "no reason given");
+}
+
+int intake_reply_error(struct response *resp, int r)
+{
+	if (r == -EAGAIN)
+		return reply_error(resp, REPLY_TOO_MANY,
+		                   "the memory for recent samples is full; try again later");
+	log_error("ingest: a write failed", STRV("why", strerror(-r)));
+	return reply_error(resp, REPLY_UNAVAILABLE, "the samples could not be stored: %s",
+	                   strerror(-r));
 }

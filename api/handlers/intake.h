@@ -18,12 +18,15 @@
 
 #include "api/region.h"
 #include "userspace/base/sample.h"
+#include "userspace/wire/rwproto.h"
 
 struct intake {
 	struct region *region;
 	const struct request *req;
 	struct str scope;           /* see struct store_resolver */
-	uint64_t accepted, refused; /* samples; a plain NaN counts as neither */
+	uint64_t accepted, refused; /* samples */
+	uint64_t empty;             /* plain NaNs: nothing to store, and that is no mistake */
+	uint64_t asked;             /* series whose bytes were not known */
 	struct err first;           /* about the first refused series */
 };
 
@@ -35,3 +38,12 @@ int intake_init(struct intake *in, struct region *region, struct request *req);
  * store_append_keyed().
  */
 int intake_add(struct intake *in, const struct series_keyed *series, size_t n);
+
+/* Keeps what the request says about its metrics; whose it is, is known as for a series. */
+void intake_metadata(struct intake *in, const struct rw_metadata *v, size_t n);
+
+/* 204, or 400 with the first reason when something was refused. */
+int intake_reply(struct response *resp, const struct intake *in);
+
+/* The store said no to the whole request: @r is of intake_init() or intake_add(). */
+int intake_reply_error(struct response *resp, int r);

@@ -55,10 +55,8 @@ int lookup_begin(struct lookup *l, struct region *region, struct request *req,
 	*l = (struct lookup){ .e = ERR_INIT, .out = &resp->body };
 	l->sel.series_max = (uint64_t)conf.labels_series_max;
 	r = read_args(l, req, &conf, match_required);
-	if (r == -EINVAL)
-		return reply_error(resp, REPLY_BAD_DATA, "%s", l->e.msg);
 	if (r < 0)
-		return reply_engine_error(resp, r, &l->e);
+		return reply_args_error(resp, r, &l->e);
 	resp->body.max = ANSWER_BYTES_MAX;
 	buf_puts(l->out, "{\"status\":\"success\",\"data\":[");
 	return 0;

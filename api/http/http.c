@@ -18,7 +18,9 @@
  */
 #include "api/http/http.h"
 
+#include <assert.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +30,7 @@
 
 #include <microhttpd.h>
 
+#include "api/http/listen.h"
 #include "userspace/base/alloc.h"
 #include "userspace/base/beat.h"
 #include "userspace/base/clock.h"
@@ -89,6 +92,28 @@ void response_done(struct response *resp)
 	if (resp->stream.ctx)
 		resp->stream.free(resp->stream.ctx);
 	resp->stream = (struct http_stream){ 0 };
+}
+
+void response_header(struct response *resp, const char *name, const char *fmt, ...)
+{
+	struct response_header *h;
+	va_list ap;
+
+	assert(resp->n_headers < RESPONSE_HEADERS_MAX);
+	h = &resp->headers[resp->n_headers++];
+	h->name = name;
+	va_start(ap, fmt);
+	(void)vsnprintf(h->value, sizeof(h->value), fmt, ap);
+	va_end(ap);
+}
+
+const char *response_get_header(const struct response *resp, const char *name)
+{
+	for (unsigned i = 0; i < resp->n_headers; i++) {
+		if (strcmp(resp->headers[i].name, name) == 0)
+			return resp->headers[i].value;
+	}
+	return NULL;
 }
 
 /* --- an exchange comes and goes --------------------------------------------------------------- */
@@ -168,6 +193,18 @@ static struct str header(struct exchange *x, const char *name)
 	return value ? arena_str(&x->req.arena, str_from(value)) : STR_NULL;
 }
 
+/* "127.0.0.1:1234", or empty. */
+static struct str client_of(struct exchange *x)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(x->conn, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	char text[LISTEN_TEXT_MAX];
+
+	if (!info || listen_print(info->client_addr, text, sizeof(text)) < 0)
+		return STR_NULL;
+	return arena_str(&x->req.arena, str_from(text));
+}
+
 /* --- answers ---------------------------------------------------------------------------------- */
 
 /* Makes more of the body when all that was made is sent. */
@@ -218,18 +255,13 @@ static struct MHD_Response *make_response(struct exchange *x)
 static bool add_headers(struct exchange *x, struct MHD_Response *m)
 {
 	const struct response *resp = &x->resp;
-	char seconds[16];
 	bool ok = true;
 
-	(void)snprintf(seconds, sizeof(seconds), "%u", resp->retry_after_s);
 	if (resp->content_type)
 		ok = MHD_add_response_header(m, "Content-Type", resp->content_type) == MHD_YES;
-	if (ok && resp->allow)
-		ok = MHD_add_response_header(m, "Allow", resp->allow) == MHD_YES;
-	if (ok && resp->challenge)
-		ok = MHD_add_response_header(m, "WWW-Authenticate", resp->challenge) == MHD_YES;
-	if (ok && resp->retry_after_s > 0)
-		ok = MHD_add_response_header(m, "Retry-After", seconds) == MHD_YES;
+	for (unsigned i = 0; ok && i < resp->n_headers; i++)
+		ok = MHD_add_response_header(m, resp->headers[i].name, resp->headers[i].value) ==
+		     MHD_YES;
 	if (ok && atomic_load(&x->h->stopping))
 		ok = MHD_add_response_header(m, "Connection", "close") == MHD_YES;
 	return ok;
@@ -285,6 +317,7 @@ static enum MHD_Result on_headers(struct exchange *x, const char *method)
 	req->content_encoding = header(x, "Content-Encoding");
 	req->rw_version = header(x, "X-Prometheus-Remote-Write-Version");
 	req->authorization = header(x, "Authorization");
+	req->client = client_of(x);
 	if (arena_error(&req->arena) < 0) {
 		refuse(x, 503, "out of memory");
 		return refuse_early(x);

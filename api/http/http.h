@@ -52,6 +52,7 @@ struct request {
 	struct str query; /* behind it */
 	struct str content_type, content_encoding, rw_version;
 	struct str authorization; /* never logged, never sent back */
+	struct str client;        /* address and port */
 	struct buf body;
 	struct arena arena;      /* for whatever lives as long as the request */
 	uint64_t start_mono_ns;  /* the request line was there */
@@ -76,15 +77,29 @@ struct http_stream {
 	void *ctx; /* NULL = no stream */
 };
 
+/* Besides Content-Type; names are constants, values are formatted into the struct. */
+#define RESPONSE_HEADERS_MAX      8u
+#define RESPONSE_HEADER_VALUE_MAX 96u
+
+struct response_header {
+	const char *name;
+	char value[RESPONSE_HEADER_VALUE_MAX];
+};
+
 struct response {
 	int status;
 	const char *content_type; /* NULL = none */
 	struct buf body;          /* what is there already; the stream continues it */
 	struct http_stream stream;
-	unsigned retry_after_s; /* 0 = no such header */
-	const char *allow;      /* of a 405; NULL = no such header */
-	const char *challenge;  /* of a 401; NULL = no such header */
+	struct response_header headers[RESPONSE_HEADERS_MAX];
+	unsigned n_headers;
 };
+
+/* Adds a header; its value is cut at RESPONSE_HEADER_VALUE_MAX bytes. */
+void response_header(struct response *resp, const char *name, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* The value of a header that was added, or NULL. */
+const char *response_get_header(const struct response *resp, const char *name);
 
 void request_done(struct request *req);
 void response_done(struct response *resp);

@@ -98,22 +98,29 @@ int listen_open(const struct listen_address *a, int *ret_fd, struct err *e)
 	return 0;
 }
 
-int listen_format(int fd, char *dst, size_t cap)
+int listen_print(const struct sockaddr *sa, char *dst, size_t cap)
 {
-	struct sockaddr_storage sa = { 0 };
-	socklen_t len = sizeof(sa);
+	const struct sockaddr_in *in4 = (const struct sockaddr_in *)(const void *)sa;
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)sa;
+	bool v6 = sa->sa_family == AF_INET6;
+	const void *address = v6 ? (const void *)&in6->sin6_addr : (const void *)&in4->sin_addr;
 	char host[INET6_ADDRSTRLEN];
 
-	if (getsockname(fd, (struct sockaddr *)&sa, &len) < 0)
-		return neg_errno();
-	bool v6 = sa.ss_family == AF_INET6;
-	const struct sockaddr_in *in4 = (const struct sockaddr_in *)&sa;
-	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&sa;
-	const void *address = v6 ? (const void *)&in6->sin6_addr : (const void *)&in4->sin_addr;
-
-	if (!inet_ntop(sa.ss_family, address, host, sizeof(host)))
+	if (!v6 && sa->sa_family != AF_INET)
+		return -EINVAL;
+	if (!inet_ntop(sa->sa_family, address, host, sizeof(host)))
 		return neg_errno();
 	(void)snprintf(dst, cap, v6 ? "[%s]:%u" : "%s:%u", host,
 	               ntohs(v6 ? in6->sin6_port : in4->sin_port));
 	return 0;
+}
+
+int listen_format(int fd, char *dst, size_t cap)
+{
+	struct sockaddr_storage sa = { 0 };
+	socklen_t len = sizeof(sa);
+
+	if (getsockname(fd, (struct sockaddr *)&sa, &len) < 0)
+		return neg_errno();
+	return listen_print((const struct sockaddr *)&sa, dst, cap);
 }

@@ -26,5 +26,8 @@ bool listen_is_loopback(const struct listen_address *a);
 /* A bound, listening, non-blocking socket. -EADDRINUSE and the like, with @e. */
 int listen_open(const struct listen_address *a, int *ret_fd, struct err *e);
 
+/* An address as text. -EINVAL, -ENOSPC. */
+int listen_print(const struct sockaddr *sa, char *dst, size_t cap);
+
 /* Where @fd listens really, as text: with port 0 the kernel chose. */
 int listen_format(int fd, char *dst, size_t cap);

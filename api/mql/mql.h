@@ -101,3 +101,7 @@ int mql_format(struct str text, struct buf *out, struct err *e);
  * milliseconds.
  */
 int mql_parse_duration_ms(struct str text, int64_t *ret_ms);
+
+/* Calls @fn for each metric name that a selector of the query asks for by =. -EINVAL, -ENOMEM. */
+typedef void (*mql_name_f)(void *ctx, struct str name);
+int mql_names(struct str text, mql_name_f fn, void *ctx);

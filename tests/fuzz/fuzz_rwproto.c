@@ -54,7 +54,8 @@ static void compare_split(struct str body)
 
 	if (rw_decode(body, &a, &req, &skipped, NULL) < 0)
 		return;
-	if (r < 0 || split.n_series != req.n_series || split.n_histograms != skipped)
+	if (r < 0 || split.n_series != req.n_series || split.n_metadata != req.n_metadata ||
+	    split.n_histograms != skipped)
 		abort();
 	for (size_t i = 0; i < req.n_series; i++) {
 		if (!same_series(&req.series[i], &split.series[i]))

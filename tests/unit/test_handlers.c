@@ -9,7 +9,7 @@
 
 #include "api/reply.h"
 #include "userspace/wire/compress.h"
-#include "userspace/wire/rwproto.h"
+#include "userspace/wire/rw2.h"
 
 #define T0 "1699999940" /* one minute before NOW */
 
@@ -165,11 +165,59 @@ static const struct row rows[] = {
 	{ HTTP_GET, "/api/v1/label/__name__/values?limit=1", NULL, "", 200,
 	  "{\"status\":\"success\",\"data\":[\"dotted.name\"],\"warnings\"" },
 	/* status */
-	{ HTTP_GET, "/api/v1/status/buildinfo", NULL, "", 200, "{\"status\":\"success\",\"data\":{\"version\":\"2.24.0\"" },
+	{ HTTP_GET, "/api/v1/status/buildinfo", NULL, "", 200, "{\"status\":\"success\",\"data\":{\"version\":\"2.24.0\"}}" },
 	{ HTTP_GET, "/health", NULL, "", 200, "OK\n" },
 	{ HTTP_GET, "/-/healthy", NULL, "", 200, "OK\n" },
 	{ HTTP_GET, "/prometheus/-/ready", NULL, "", 200, "OK\n" },
 	{ HTTP_HEAD, "/health", NULL, "", 200, "OK\n" },
+	{ HTTP_GET, "/api/v1/status/flags", NULL, "", 200, "{\"status\":\"success\",\"data\":{\"query.timeout\":\"30s\"" },
+	{ HTTP_GET, "/api/v1/status/runtimeinfo", NULL, "", 200,
+	  "{\"status\":\"success\",\"data\":{\"startTime\":\"2023-11-14T22:13:20Z\"" },
+	{ HTTP_GET, "/api/v1/status/config", NULL, "", 200, "{\"status\":\"success\",\"data\":{\"yaml\":\"\"}}\n" },
+	{ HTTP_GET, "/api/v1/rules", NULL, "", 200, "{\"status\":\"success\",\"data\":{\"groups\":[]}}\n" },
+	{ HTTP_GET, "/api/v1/alerts", NULL, "", 200, "{\"status\":\"success\",\"data\":{\"alerts\":[]}}\n" },
+	{ HTTP_GET, "/api/v1/targets", NULL, "", 200, "{\"status\":\"success\",\"data\":{\"activeTargets\":[]" },
+	{ HTTP_GET, "/api/v1/notifications", NULL, "", 200, OK_LIST("") },
+	{ HTTP_GET, "/api/v1/features", NULL, "", 200, "{\"status\":\"success\",\"data\":{\"api\":{" },
+	{ HTTP_POST, "/api/v1/query_exemplars", FORM, "query=test&start=1699999940000&end=1699999950000", 200, OK_LIST("") },
+	{ HTTP_POST, "/api/v1/read", PB, "", 501, BAD("unavailable", "remote read is not supported") },
+	/* cardinality */
+	{ HTTP_GET, "/api/v1/series/count", NULL, "", 200, "{\"status\":\"success\",\"data\":[5]}\n" },
+	{ HTTP_GET, "/api/v1/series/count?extra_label=job=a", NULL, "", 200, "{\"status\":\"success\",\"data\":[3]}\n" },
+	{ HTTP_GET, "/prometheus/acme/api/v1/series/count", NULL, "", 200, "{\"status\":\"success\",\"data\":[0]}\n" },
+	{ HTTP_GET, "/api/v1/status/tsdb?match[]=up&focusLabel=job&topN=2", NULL, "", 200,
+	  "{\"status\":\"success\",\"data\":{\"totalSeries\":3,\"totalLabelValuePairs\":9,"
+	  "\"seriesCountByMetricName\":[{\"name\":\"up\",\"value\":3," },
+	{ HTTP_GET, "/api/v1/status/tsdb?date=2001-01-01", NULL, "", 200,
+	  "{\"status\":\"success\",\"data\":{\"totalSeries\":0,\"totalLabelValuePairs\":0,\"seriesCountByMetricName\":[],"
+	  "\"seriesCountByLabelName\":[],\"seriesCountByFocusLabelValue\":[],\"seriesCountByLabelValuePair\":[],"
+	  "\"labelValueCountByLabelName\":[]}}\n" },
+	{ HTTP_GET, "/api/v1/status/tsdb?date=0", NULL, "", 200, "{\"status\":\"success\",\"data\":{\"totalSeries\":5," },
+	{ HTTP_GET, "/api/v1/status/tsdb?date=2023-11", NULL, "", 400, BAD("bad_data", "argument date: \\\"2023-11\\\" is not a day") },
+	{ HTTP_GET, "/api/v1/status/tsdb?topN=x", NULL, "", 400, BAD("bad_data", "argument topN: ") },
+	{ HTTP_GET, "/api/v1/status/tsdb?match[]={", NULL, "", 400, BAD("bad_data", "argument match[]: ") },
+	/* metadata */
+	{ HTTP_POST, "/prometheus/acme/api/v1/import/prometheus", NULL,
+	  "# HELP md_total Em.\n# TYPE md_total counter\nmd_total 1 1699999940000\n# TYPE bare gauge\n", 204, "" },
+	{ HTTP_GET, "/prometheus/acme/api/v1/metadata", NULL, "", 200,
+	  "{\"status\":\"success\",\"data\":{\"bare\":[{\"type\":\"gauge\",\"help\":\"\"}],"
+	  "\"md_total\":[{\"type\":\"counter\",\"help\":\"Em.\"}]}}\n" },
+	{ HTTP_GET, "/prometheus/acme/api/v1/metadata?limit=1", NULL, "", 200,
+	  "{\"status\":\"success\",\"data\":{\"bare\":[{\"type\":\"gauge\",\"help\":\"\"}]}}\n" },
+	{ HTTP_GET, "/prometheus/acme/api/v1/metadata?metric=md_total", NULL, "", 200,
+	  "{\"status\":\"success\",\"data\":{\"md_total\":[{\"type\":\"counter\",\"help\":\"Em.\"}]}}\n" },
+	{ HTTP_GET, "/api/v1/metadata", NULL, "", 200, "{\"status\":\"success\",\"data\":{}}\n" },
+	{ HTTP_GET, "/api/v1/metadata?limit=x", NULL, "", 400, BAD("bad_data", "argument limit: ") },
+	/* what is asked */
+	{ HTTP_GET, "/api/v1/status/active_queries", NULL, "", 200, "{\"status\":\"ok\",\"data\":[]}\n" },
+	{ HTTP_GET, "/api/v1/status/top_queries?topN=3&maxLifetime=1h", NULL, "", 200, "{\"topN\":\"3\",\"maxLifetime\":\"3600s\"," },
+	{ HTTP_GET, "/api/v1/status/top_queries?maxLifetime=x", NULL, "", 400, BAD("bad_data", "argument maxLifetime: ") },
+	{ HTTP_GET, "/prometheus/acme" Q "md_total", NULL, "", 200, OK_VECTOR(VALUE("{\"__name__\":\"md_total\"}", "1")) },
+	{ HTTP_GET, "/prometheus/acme/api/v1/status/metric_names_stats?match_pattern=md", NULL, "", 200,
+	  "{\"status\":\"success\",\"statsCollectedSince\":1700000000,\"statsCollectedRecordsTotal\":1,\"records\":["
+	  "{\"metricName\":\"md_total\",\"queryRequestsCount\":1,\"lastQueryRequestTimestamp\":1700000000}]}\n" },
+	{ HTTP_GET, "/prometheus/acme/api/v1/status/metric_names_stats?le=0", NULL, "", 200,
+	  "{\"status\":\"success\",\"statsCollectedSince\":1700000000,\"statsCollectedRecordsTotal\":1,\"records\":[]}\n" },
 	/* refusals of the router */
 	{ HTTP_GET, "/nothing/here", NULL, "", 404, BAD("not_found", "there is nothing at /nothing/here") },
 	{ HTTP_GET, "/prometheus/nosuch" Q "1", NULL, "", 404, BAD("not_found", "there is no organisation \\\"nosuch\\\" here") },
@@ -208,9 +256,11 @@ static const struct row rows[] = {
 	/* remote write: what is not one */
 	{ HTTP_POST, "/api/v1/write", "text/plain", "x", 415,
 	  BAD("bad_data", "remote write takes application/x-protobuf, not text/plain") },
-	{ HTTP_POST, "/api/v1/write", PB ";proto=io.prometheus.write.v2.Request", "x", 415,
-	  BAD("bad_data", "remote write 2.0 is not taken yet") },
-	{ HTTP_POST, "/api/v1/write", PB, "", 400, BAD("bad_data", "the body is not a snappy block") },
+	{ HTTP_POST, "/api/v1/write", PB ";proto=io.prometheus.write.v2.Request", "x", 400,
+	  BAD("bad_data", "the body is not what its Content-Encoding says") },
+	{ HTTP_POST, "/api/v1/write", PB ";proto=nobody.knows.Me", "x", 415,
+	  BAD("bad_data", "remote write takes prometheus.WriteRequest and io.prometheus.write.v2.Request, not nobody.knows.Me") },
+	{ HTTP_POST, "/api/v1/write", PB, "", 400, BAD("bad_data", "the body is not what its Content-Encoding says") },
 	{ HTTP_POST, "/api/v1/write", PB, "\xff\xff\xff\xff\x0f", 413, BAD("bad_data", "the unpacked body is above") },
 	{ HTTP_POST, "/api/v1/write", PB, "\x05\x10hello", 400, BAD("bad_data", "") },
 };
@@ -236,7 +286,7 @@ static void test_rows(void **state)
 			         row->want, status, buf_cstr(&out));
 		if (status >= 400)
 			assert_string_equal(REPLY_JSON, meta.content_type);
-		assert_int_equal(status == 405, meta.allow != NULL);
+		assert_int_equal(status == 405, response_get_header(&meta, "Allow") != NULL);
 	}
 }
 
@@ -270,9 +320,12 @@ static void test_remote_write(void **state)
 	assert_int_equal(200, call(f->region, &query, &out, &meta));
 	assert_non_null(strstr(buf_cstr(&out), VALUE("{\"__name__\":\"rw\",\"k\":\"v\"}", "42")));
 
-	assert_int_equal(415, post(f, "/api/v1/write", "zstd", NULL, buf_str(&packed), &out));
+	assert_int_equal(400, post(f, "/api/v1/write", "zstd", NULL, buf_str(&packed), &out));
 	assert_int_equal(415, post(f, "/api/v1/write", "snappy", "2.0.0", buf_str(&packed), &out));
 	assert_int_equal(415, post(f, "/api/v1/write", "gzip", NULL, buf_str(&packed), &out));
+	assert_int_equal(0, coding_pack(CODING_ZSTD, buf_str(&message), &packed));
+	assert_int_equal(204, post(f, "/api/v1/write", "zstd", NULL, buf_str(&packed), &out));
+	assert_int_equal(0, coding_pack(CODING_SNAPPY, buf_str(&message), &packed));
 
 	rw_encode_series(&message, nameless, 1, samples, 2);
 	assert_int_equal(0, coding_pack(CODING_SNAPPY, buf_str(&message), &packed));
@@ -280,6 +333,84 @@ static void test_remote_write(void **state)
 	assert_non_null(strstr(buf_cstr(&out), "2 of 4 samples were refused"));
 	packed.len -= 3; /* torn */
 	assert_int_equal(400, post(f, "/api/v1/write", "snappy", NULL, buf_str(&packed), &out));
+}
+
+#define PB2 PB ";proto=io.prometheus.write.v2.Request"
+
+static void expect_written(const struct response *meta, const char *samples)
+{
+	static const char prefix[] = "X-Prometheus-Remote-Write-";
+	static const char *const zero[] = { "Histograms", "Exemplars" };
+	char name[64];
+
+	(void)snprintf(name, sizeof(name), "%sSamples-Written", prefix);
+	assert_string_equal(samples, response_get_header(meta, name));
+	for (size_t i = 0; i < ARRAY_SIZE(zero); i++) {
+		(void)snprintf(name, sizeof(name), "%s%s-Written", prefix, zero[i]);
+		assert_string_equal("0", response_get_header(meta, name));
+	}
+}
+
+/* 2.0: symbols, metadata with the series, and an answer that counts. */
+static void test_remote_write_2(void **state)
+{
+	static const struct label good[] = { { STR_INIT("__name__"), STR_INIT("rw2_total") },
+		                             { STR_INIT("k"), STR_INIT("v") } };
+	static const struct label other[] = { { STR_INIT("__name__"), STR_INIT("rw2_h_bucket") },
+		                              { STR_INIT("__org__"), STR_INIT("acme") } };
+	static const struct label nameless[] = { { STR_INIT("k"), STR_INIT("v") } };
+	static const struct rw2_meta counter = { RW_TYPE_COUNTER, STR_INIT("C."), STR_INIT("s") };
+	static const struct rw2_meta histogram = { RW_TYPE_HISTOGRAM, STR_INIT("H."), { 0 } };
+	const struct sample samples[] = { { 1699999940000, 42 }, { 1699999941000, (double)NAN } };
+	struct fixture *f = *state;
+	_cleanup_(buf_done) struct buf message = BUF_INIT, packed = BUF_INIT, out = BUF_INIT;
+	struct rw2_writer w = RW2_WRITER_INIT;
+	struct call c = { .method = HTTP_POST,
+		          .target = "/api/v1/write",
+		          .type = PB2,
+		          .coding = "snappy",
+		          .rw_version = "2.0.0" };
+	struct response meta;
+
+	rw2_add(&w, good, 2, samples, 2, &counter);
+	rw2_add(&w, other, 2, samples, 1, &histogram);
+	assert_int_equal(0, rw2_finish(&w, &message));
+	assert_int_equal(0, coding_pack(CODING_SNAPPY, buf_str(&message), &packed));
+	c.body = buf_str(&packed);
+	assert_int_equal(204, call(f->region, &c, &out, &meta));
+	expect_written(&meta, "3"); /* a plain NaN is nothing to store, and that is no failure */
+	call_expect(f->region, Q "rw2_total", NULL, 200,
+	            OK_VECTOR(VALUE("{\"__name__\":\"rw2_total\",\"k\":\"v\"}", "42")));
+	call_expect(f->region, "/api/v1/metadata?metric=rw2_total", NULL, 200,
+	            "{\"status\":\"success\",\"data\":{\"rw2_total\":[{\"type\":\"counter\","
+	            "\"help\":\"C.\",\"unit\":\"s\"}]}}");
+	call_expect(f->region, "/prometheus/acme/api/v1/metadata?metric=rw2_h", NULL, 200,
+	            "{\"status\":\"success\",\"data\":{\"rw2_h\":[{\"type\":\"histogram\","
+	            "\"help\":\"H.\"}]}}");
+
+	rw2_add(&w, nameless, 1, samples, 2, NULL);
+	buf_clear(&message);
+	assert_int_equal(0, rw2_finish(&w, &message));
+	assert_int_equal(0, coding_pack(CODING_ZSTD, buf_str(&message), &packed));
+	c.body = buf_str(&packed);
+	c.coding = "zstd";
+	assert_int_equal(400, call(f->region, &c, &out, &meta));
+	expect_written(&meta, "3");
+	assert_non_null(strstr(buf_cstr(&out), "2 of 5 samples were refused"));
+
+	/* A series with a native histogram (field 3) beside its sample. */
+	static const char with_histogram[] = "\x22\x00\x22\x08__name__\x22\x05hmmmm"
+					     "\x2a\x0c\x0a\x02\x01\x02\x12\x02\x10\x00"
+					     "\x1a\x02\x08\x01";
+
+	assert_int_equal(0, coding_pack(CODING_SNAPPY,
+	                                (struct str){ with_histogram, sizeof(with_histogram) - 1 },
+	                                &packed));
+	c.body = buf_str(&packed);
+	c.coding = NULL;
+	assert_int_equal(400, call(f->region, &c, &out, &meta));
+	expect_written(&meta, "0"); /* its sample is from 1970 */
+	rw2_writer_done(&w);
 }
 
 static size_t gzip(const void *src, size_t bytes, unsigned char *dst, size_t cap)
@@ -413,7 +544,7 @@ static void test_waited(void **state)
 
 	assert_int_equal(0, route_begin(f->region, &req, &resp));
 	assert_int_equal(429, route_serve(f->region, &req, &resp));
-	assert_true(resp.retry_after_s > 0);
+	assert_string_equal("2", response_get_header(&resp, "Retry-After"));
 	request_done(&req);
 	response_done(&resp);
 }
@@ -421,10 +552,15 @@ static void test_waited(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rows),       cmocka_unit_test(test_remote_write),
-		cmocka_unit_test(test_gzip),       cmocka_unit_test(test_gzip_bomb),
-		cmocka_unit_test(test_large_body), cmocka_unit_test(test_big),
-		cmocka_unit_test(test_metrics),    cmocka_unit_test(test_waited),
+		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_remote_write),
+		cmocka_unit_test(test_remote_write_2),
+		cmocka_unit_test(test_gzip),
+		cmocka_unit_test(test_gzip_bomb),
+		cmocka_unit_test(test_large_body),
+		cmocka_unit_test(test_big),
+		cmocka_unit_test(test_metrics),
+		cmocka_unit_test(test_waited),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -63,7 +63,7 @@ static void test_there_and_back(void **state)
 {
 	const struct label labels[] = { { STR("__name__"), STR("up") }, { STR("job"), STR("") } };
 	const struct sample samples[] = { { -5, 1.5 }, { INT64_MAX, stale_mark() }, { 0, -0.0 } };
-	const struct rw_metadata meta = { STR("up"), STR("is it"), STR("seconds"), 2 };
+	const struct rw_metadata meta = { STR("up"), STR("is it"), STR("seconds"), 2, STR_NULL };
 	_cleanup_(buf_done) struct buf b = BUF_INIT;
 	_cleanup_(arena_done) struct arena a = ARENA_INIT(0);
 	struct rw_request req;

@@ -357,9 +357,9 @@ static int measure(struct pb_cursor refs, const struct reader *rd, size_t *ret)
 	return 0;
 }
 
-/* The label fields that a 1.0 writer would send; *@ret_name is the metric's, if it has one. */
+/* The label fields that a 1.0 writer would send; @meta gets the name and the organisation. */
 static int make_key(struct pb_cursor refs, const struct reader *rd, struct str *ret_key,
-                    struct str *ret_name)
+                    struct rw_metadata *meta)
 {
 	struct str name = STR_NULL, value = STR_NULL;
 	size_t bytes;
@@ -370,12 +370,13 @@ static int make_key(struct pb_cursor refs, const struct reader *rd, struct str *
 		return r;
 	if (!start)
 		return arena_error(rd->arena);
-	*ret_name = STR_NULL;
 	while (refs.p < refs.end) {
 		(void)take_ref(&refs, rd, &name); /* measured, so they are there */
 		(void)take_ref(&refs, rd, &value);
 		if (str_eqc(name, LABEL_NAME))
-			*ret_name = value;
+			meta->name = value;
+		else if (str_eqc(name, LABEL_ORG))
+			meta->org = value;
 		p = rw_put_label(p, name, value);
 	}
 	*ret_key = (struct str){ (const char *)start, bytes };
@@ -430,9 +431,12 @@ static int read_meta(struct pb_cursor c, const struct reader *rd, struct rw_meta
 
 static int add_meta(struct rw_split *to, const struct rw_metadata *m)
 {
+	const struct rw_metadata *last =
+		to->n_metadata > 0 ? &to->metadata[to->n_metadata - 1] : NULL;
+
 	if (m->name.len == 0 || (m->type == 0 && m->help.len == 0 && m->unit.len == 0))
 		return 0;
-	if (to->n_metadata > 0 && str_eq(to->metadata[to->n_metadata - 1].name, m->name))
+	if (last && str_eq(last->name, m->name) && str_eq(last->org, m->org))
 		return 0;
 	if (MEM_GROW(to->metadata, to->metadata_cap, to->n_metadata + 1) < 0)
 		return -ENOMEM;
@@ -477,7 +481,7 @@ static int read_series(struct pb_cursor c, const struct reader *rd)
 	if (r == 0 && refs.n_fields > 1)
 		r = gather_refs(c, rd->arena, &refs.refs);
 	if (r == 0)
-		r = make_key(refs.refs, rd, &s->key, &meta.name);
+		r = make_key(refs.refs, rd, &s->key, &meta);
 	if (r == 0)
 		r = add_meta(to, &meta);
 	if (r < 0)

@@ -73,7 +73,7 @@ int rw2_finish(const struct rw2_writer *w, struct buf *out);
  * rw2_split() - the series of @body, and the metadata of those that carry some.
  *
  * As rw_split(); every key is made in @arena, which bounds what many references to one long symbol
- * can blow up to (-ENOSPC). Metadata of neighbours of one name is given once. Also -EBADMSG: a
- * reference to a symbol that is not there, or half a pair of them.
+ * can blow up to (-ENOSPC). Metadata of neighbours of one name and organisation is given once. Also
+ * -EBADMSG: a reference to a symbol that is not there, or half a pair of them.
  */
 int rw2_split(struct str body, struct arena *arena, struct rw_split *ret, struct err *e);

@@ -252,18 +252,30 @@ static int split_series(struct pb_cursor c, struct arena *arena, struct rw_split
 	return apart ? gather_key(whole, arena, &s->key) : 0;
 }
 
+static int split_metadata(struct pb_cursor c, struct rw_split *to)
+{
+	int r = MEM_GROW(to->metadata, to->metadata_cap, to->n_metadata + 1);
+
+	if (r == 0)
+		r = decode_metadata(c, &to->metadata[to->n_metadata]);
+	to->n_metadata += r == 0;
+	return r;
+}
+
 static int split_all(struct pb_cursor c, struct arena *arena, struct rw_split *to)
 {
 	struct pb_field f;
 	int r;
 
 	while ((r = pb_next(&c, &f)) == 0) {
-		if (f.number != 1)
+		if (f.number != 1 && f.number != 3)
 			continue;
 		r = pb_want(&c, &f, PB_BYTES);
-		if (r == 0)
+		if (r == 0 && f.number == 3)
+			r = split_metadata(pb_inside(&c, &f), to);
+		else if (r == 0)
 			r = MEM_GROW(to->series, to->series_cap, to->n_series + 1);
-		if (r == 0)
+		if (r == 0 && f.number == 1)
 			r = split_series(pb_inside(&c, &f), arena, to);
 		if (r < 0)
 			return r;

@@ -19,7 +19,8 @@
 
 struct rw_metadata {
 	struct str name, help, unit;
-	uint32_t type; /* of prometheus.MetricMetadata.MetricType */
+	uint32_t type;  /* of prometheus.MetricMetadata.MetricType */
+	struct str org; /* label __org__ of the series that it came with; 2.0 only, else empty */
 };
 
 struct rw_request {
@@ -40,7 +41,7 @@ int rw_decode(struct str body, struct arena *arena, struct rw_request *ret, uint
 
 /*
  * rw_split() - the series of @body with their label fields as one piece of bytes each, for a reader
- * who knows most of them: rw_labels() reads what is new. Metadata and histograms are skipped.
+ * who knows most of them: rw_labels() reads what is new. Histograms are skipped.
  *
  * Samples live in @ret (rw_split_done() frees), keys are slices of @body, or of @arena where the
  * label fields of a series do not stand together. Errors as rw_decode(); labels are not checked.
@@ -48,7 +49,7 @@ int rw_decode(struct str body, struct arena *arena, struct rw_request *ret, uint
 struct rw_split {
 	struct series_keyed *series;
 	struct sample *samples;
-	struct rw_metadata *metadata; /* of rw2_split() only */
+	struct rw_metadata *metadata; /* its texts are slices like keys */
 	size_t n_series, series_cap, n_samples, samples_cap, n_metadata, metadata_cap;
 	uint64_t n_histograms;
 };

@@ -25,7 +25,10 @@ struct sched_info {
 	unsigned long long run_delay; /* ns ready and waiting, throttled time included */
 };
 
+#define CFS_NO_LIMIT (~0ull) /* RUNTIME_INF */
+
 struct cfs_bandwidth {
+	__u64 quota, period;  /* ns */
 	__u64 throttled_time; /* ns, summed over CPUs */
 };
 
@@ -52,7 +55,10 @@ struct pid {
 	struct upid numbers[1]; /* level + 1 of them, the initial namespace's first */
 };
 
+struct mm_struct;
+
 struct signal_struct {
+	struct mm_struct *oom_mm;             /* set once the OOM killer has chosen this process */
 	atomic_t live;                        /* threads that are left */
 	int group_exit_code;                  /* as wait(2) gives it */
 	unsigned long long sum_sched_runtime; /* ns of threads that are gone */
@@ -61,7 +67,8 @@ struct signal_struct {
 struct task_struct {
 	int pid;
 	int tgid;
-	int exit_code;
+	int exit_code, exit_state;
+	__u64 start_boottime;      /* ns */
 	__u64 utime, stime, gtime; /* ns */
 	struct sched_entity se;
 	struct sched_info sched_info;

@@ -4,7 +4,10 @@
  *
  * Hook     sched_process_exec and sched_process_exit: once per process (exit: per thread).
  *          Budget: a comparison with at most 16 short prefixes, or one look-up; an event only for
- *          a VM.
+ *          a VM. A thread that ends leaves its counters, so that what a VM used since the last
+ *          poll is not lost; the last one adds how the process ended.
+ * OOM      the OOM killer marks whom it kills in signal->oom_mm, and that mark is read at the end:
+ *          no hook of its own, and a whole cgroup that is killed is told as well.
  * Keys     user space owns both tables: names that it wants to hear of, processes whose exit it
  *          watches.
  * Races    the ring is shared and locked by the kernel; everything else is read only.
@@ -19,6 +22,7 @@
 
 #include "bpf/kernel_types.h"
 #include "bpf/pidns.h"
+#include "bpf/task_counters.h"
 #include "bpf/vm_life.h"
 
 struct {
@@ -67,10 +71,20 @@ static bool comm_is_wanted(const char *comm)
 	return false;
 }
 
-static void send(struct vm_life_rec *rec)
+static void send(void *rec, __u64 bytes)
 {
-	if (bpf_ringbuf_output(&vm_life_ring, rec, sizeof(*rec), 0) != 0)
+	if (bpf_ringbuf_output(&vm_life_ring, rec, bytes, 0) != 0)
 		__sync_fetch_and_add(&lost, 1);
+}
+
+static void send_thread(struct task_struct *task, __u32 tgid)
+{
+	struct vm_life_thread rec = { .what = VM_LIFE_REC_THREAD };
+
+	rec.task.tgid = tgid;
+	rec.task.tid = pidns_tid(task);
+	read_counters(task, &rec.task);
+	send(&rec, sizeof(rec));
 }
 
 SEC("tp_btf/sched_process_exec")
@@ -84,18 +98,21 @@ int BPF_PROG(vm_life_exec, struct task_struct *task)
 	rec.tgid = pidns_tgid(task);
 	rec.mono_ns = bpf_ktime_get_ns();
 	if (rec.tgid != 0)
-		send(&rec);
+		send(&rec, sizeof(rec));
 	return 0;
 }
 
-/* Acts for the last thread, which is often not the leader. Its own time is not in the sum yet. */
+/* The last thread is often not the leader. Its own time is not in the process's sum yet. */
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(vm_life_exit, struct task_struct *task)
 {
 	struct vm_life_rec rec = { .what = VM_LIFE_REC_EXIT };
 	__u32 tgid = pidns_tgid(task);
 
-	if (!bpf_map_lookup_elem(&vm_watched, &tgid) || task->signal->live.counter != 0)
+	if (!bpf_map_lookup_elem(&vm_watched, &tgid))
+		return 0;
+	send_thread(task, tgid);
+	if (task->signal->live.counter != 0)
 		return 0;
 	bpf_get_current_comm(rec.comm, sizeof(rec.comm));
 	rec.tgid = tgid;
@@ -105,7 +122,8 @@ int BPF_PROG(vm_life_exit, struct task_struct *task)
 	rec.wait_status = task->signal->group_exit_code;
 	if (rec.wait_status == 0)
 		rec.wait_status = task->exit_code;
-	send(&rec);
+	rec.oom_killed = task->signal->oom_mm != NULL;
+	send(&rec, sizeof(rec));
 	return 0;
 }
 

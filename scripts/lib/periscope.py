@@ -152,6 +152,7 @@ host_id: d001
 region: dev
 interval: {INTERVAL_S}s
 vms_dir: {self.specs}
+state_dir: {scratch / "state"}
 listen: 127.0.0.1:{self.metrics_port}
 guest: {{profiles: {profiles or scratch / 'profiles'}}}
 discovery:

@@ -11,7 +11,7 @@
 #include "userspace/host/vm.h"
 
 struct wanted {
-	const char *series, *label, *value; /* the sample of @series with label=value */
+	const char *series, *label, *value; /* the sample of @series with label=value; NULL: any */
 	double found;
 	int n;
 };
@@ -24,7 +24,7 @@ static inline int look(void *ctx, enum series_id id, const struct label *labels,
 
 	(void)id;
 	for (uint32_t i = 1; i < n_labels && match; i++) {
-		if (str_eqc(labels[i].name, w->label))
+		if (w->label && str_eqc(labels[i].name, w->label))
 			match = str_eqc(labels[i].value, w->value);
 	}
 	if (match) {
@@ -34,19 +34,26 @@ static inline int look(void *ctx, enum series_id id, const struct label *labels,
 	return 0;
 }
 
+static inline void collect_into(const struct source_ops *ops, struct source *src, struct wanted *w)
+{
+	struct batch *b;
+
+	assert_int_equal(0, batch_new(&b, 10000));
+	assert_int_equal(0, ops->collect(src, 1000, b, NULL));
+	assert_int_equal(0, batch_each(b, false, look, w));
+	batch_free(b);
+}
+
 /* Exactly one sample of @series with label=value is in what @ops collects now. */
 static inline double collect_one(const struct source_ops *ops, struct source *src,
                                  const char *series, const char *label, const char *value)
 {
 	struct wanted w = { series, label, value, 0, 0 };
-	struct batch *b;
 
-	assert_int_equal(0, batch_new(&b, 10000));
-	assert_int_equal(0, ops->collect(src, 1000, b));
-	assert_int_equal(0, batch_each(b, false, look, &w));
-	batch_free(b);
+	collect_into(ops, src, &w);
 	if (w.n != 1)
-		fail_msg("%d samples of %s{%s=\"%s\"}", w.n, series, label, value);
+		fail_msg("%d samples of %s{%s=\"%s\"}", w.n, series, label ? label : "",
+		         label ? value : "");
 	return w.found;
 }
 
@@ -55,7 +62,7 @@ static inline size_t collect_count(const struct source_ops *ops, struct source *
 	struct batch *b;
 
 	assert_int_equal(0, batch_new(&b, 10000));
-	assert_int_equal(0, ops->collect(src, 1000, b));
+	assert_int_equal(0, ops->collect(src, 1000, b, NULL));
 	size_t n = batch_n_samples(b);
 
 	batch_free(b);

@@ -135,7 +135,8 @@ static void expect_exit(struct vm_life *l, char what, int sig, int want_status)
 	await_event(l);
 	assert_int_equal(VM_LIFE_EXIT, last.what);
 	assert_int_equal(c.pid, last.pid);
-	assert_int_equal(want_status, last.wait_status & 0xff7f); /* without the core-dump bit */
+	assert_int_equal(want_status,
+	                 last.exit.wait_status & 0xff7f); /* without the core-dump bit */
 	int status = child_end(&c);
 
 	assert_int_equal(want_status, status & 0xff7f);

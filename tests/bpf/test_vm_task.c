@@ -174,7 +174,7 @@ static void compare_with_log(bool bpf)
 
 	(void)child_do(&a, 'p');
 	(void)child_do(&b, 'p');
-	assert_int_equal(0, task_reader_watch(r, a.pid));
+	assert_int_equal(0, task_reader_watch(r, a.pid, 7));
 	(void)read_asleep(r, a.pid);
 	log_start(&log, a.pid);
 	before = read_one(r, a.pid);
@@ -211,7 +211,7 @@ static void test_only_watched_processes(void **state)
 	(void)state;
 	assert_int_equal(0, task_reader_read(r, on_record, &f));
 	assert_int_equal(0, f.n);
-	assert_int_equal(0, task_reader_watch(r, getpid()));
+	assert_int_equal(0, task_reader_watch(r, getpid(), 0));
 	(void)read_one(r, getpid());
 	task_reader_unwatch(r, getpid());
 	assert_int_equal(0, task_reader_read(r, on_record, &f));
@@ -302,7 +302,7 @@ static void test_throttling_equals_cpu_stat(void **state)
 	cgroup_write(kind->limit_file, kind->limit);
 	(void)snprintf(pid, sizeof(pid), "%d", c.pid);
 	cgroup_write("cgroup.procs", pid);
-	assert_int_equal(0, task_reader_watch(r, c.pid));
+	assert_int_equal(0, task_reader_watch(r, c.pid, 0));
 	(void)child_do(&c, 'b');
 	sleep_ms(100); /* past the period: nothing is throttled now */
 	uint64_t want = cgroup_throttled_ns(kind);

@@ -78,6 +78,17 @@ static inline void fakeproc_stat(const struct fakeproc *p, int pid, const char *
 	               pid, comm, state, ticks);
 }
 
+/* Ended, and its parent has not asked yet how. */
+static inline void fakeproc_zombie(const struct fakeproc *p, int pid, const char *comm,
+                                   unsigned long long ticks, int wait_status)
+{
+	fakeproc_write(
+		p, pid, "stat",
+		"%d (%s) Z 1 1 1 0 -1 4194560 100 0 0 0 5 6 0 0 20 0 3 0 %llu 0 0 0 0 0 0 0 0 "
+		"0 0 0 0 0 0 0 17 1 0 0 0 0 0 0 0 0 0 0 0 0 %d\n",
+		pid, comm, ticks, wait_status);
+}
+
 static inline void fakeproc_thread(const struct fakeproc *p, int pid, int tid, const char *comm)
 {
 	char name[64];

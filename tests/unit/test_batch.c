@@ -64,6 +64,21 @@ static void test_labels_and_units(void **state)
 		"instance=\"i1\",region=\"ams\"} 0.125 1000\n");
 }
 
+/* Something that outlives VMs: no instance, labels of its own. */
+static void test_other_objects(void **state)
+{
+	const struct batch_owner volume = { BATCH_OWNER_ID | 7, "acme", "db", "00ff", "", "ams" };
+	_cleanup_(batch_freep) struct batch *batch = NULL;
+
+	(void)state;
+	assert_int_equal(0, batch_new(&batch, 100));
+	assert_int_equal(0, batch_begin(batch, &volume, 1));
+	assert_int_equal(0, batch_add(batch, FLY_INSTANCE_UP, NULL, 1));
+	assert_text(
+		batch, true,
+		"fly_instance_up{__org__=\"acme\",app=\"db\",host=\"00ff\",region=\"ams\"} 1 1\n");
+}
+
 static int check_sorted(void *ctx, enum series_id id, const struct label *labels, uint32_t n,
                         const struct sample *sample)
 {
@@ -278,6 +293,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_labels_and_units),
 		cmocka_unit_test(test_first_source_has_the_row),
+		cmocka_unit_test(test_other_objects),
 		cmocka_unit_test(test_every_row),
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_value_too_long),

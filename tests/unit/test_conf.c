@@ -20,7 +20,7 @@ struct cfg {
 	char *path, *must;
 	int sync;
 	struct conf_strings tags;
-	struct conf_structs items, classes;
+	struct conf_structs items, classes, kinds;
 };
 
 #define AT(f) offsetof(struct cfg, f)
@@ -96,12 +96,18 @@ static const struct conf_row rows[] = {
 	  .offset = AT(classes),
 	  .sub = &map_item,
 	  .sentence = "Classes." },
+	{ .key = "kinds",
+	  .type = CONF_STRUCTS,
+	  .offset = AT(kinds),
+	  .default_text = "{big: {weight: 5}, small: {}}",
+	  .sub = &map_item,
+	  .sentence = "Kinds." },
 };
 static const struct conf_schema schema = { rows, ARRAY_SIZE(rows), sizeof(struct cfg), -1 };
 
 static const char good[] = "on: true\nwal: {sync: interval, wait: 1h}\nroom: 2GiB\n"
 			   "must: \"a b\"\ntags: [x]\nitems:\n- {weight: 2}\n- {}\n"
-			   "classes:\n  shared: {weight: 7}\n";
+			   "classes:\n  shared: {weight: 7}\nkinds: {own: {}}\n";
 
 static void test_defaults(void **state)
 {
@@ -117,6 +123,11 @@ static void test_defaults(void **state)
 	assert_string_equal("", c.must);
 	assert_int_equal(2, c.tags.n);
 	assert_string_equal("b", c.tags.v[1]);
+	assert_int_equal(0, c.classes.n);
+	assert_int_equal(2, c.kinds.n);
+	assert_string_equal("big", ((const struct item *)c.kinds.v)[0].name);
+	assert_int_equal(5, ((const struct item *)c.kinds.v)[0].weight);
+	assert_string_equal("small", ((const struct item *)c.kinds.v)[1].name);
 	conf_done(&schema, &c);
 }
 
@@ -136,6 +147,8 @@ static void check_good(const struct cfg *c)
 	assert_int_equal(1, c->classes.n);
 	assert_string_equal("shared", classes[0].name);
 	assert_int_equal(7, classes[0].weight);
+	assert_int_equal(1, c->kinds.n); /* the file's replace the default's */
+	assert_string_equal("own", ((const struct item *)c->kinds.v)[0].name);
 }
 
 static void test_file_and_back(void **state)

@@ -10,6 +10,7 @@
 #include "userspace/base/cleanup.h"
 #include "userspace/base/file.h"
 #include "userspace/base/log.h"
+#include "userspace/host/cpu_class.h"
 #include "userspace/host/delivery/destination_conf.h"
 #include "userspace/host/host_conf.h"
 #include "userspace/host/sources.h"
@@ -57,6 +58,11 @@ static void test_defaults(void **state)
 	assert_true(c.queue_sync);
 	assert_int_equal(5000, c.flush_ms);
 	assert_int_equal(0, c.destinations.n);
+	assert_string_equal("/var/lib/periscope-host", c.state_dir);
+	assert_int_equal(2, c.cpu_classes.n);
+	assert_string_equal("", c.cpu_class);
+	assert_true(c.peaks_enabled);
+	assert_double_near(0.01, c.peaks_cpu_max_ratio, 0);
 }
 
 static const char full[] =
@@ -66,6 +72,11 @@ static const char full[] =
 	"interval: 1s\n"
 	"vms_dir: /srv/vms\n"
 	"sources: [taps, vm_task]\n"
+	"state_dir: /srv/state\n"
+	"cpu_classes:\n"
+	"  tiny: {period: 100ms, quota: 1ms, balance_start: 1s, balance_max: 2s}\n"
+	"cpu_class: tiny\n"
+	"peaks: {enabled: false, cpu_max: 0.5}\n"
 	"samples_per_collection: 5000\n"
 	"guest: {profiles: /srv/profiles}\n"
 	"log_level: debug\n"
@@ -174,6 +185,13 @@ static void test_every_setting(void **state)
 	assert_int_equal(2, c.sources.n);
 	assert_string_equal("taps", c.sources.v[0]);
 	assert_string_equal("vm_task", c.sources.v[1]);
+	assert_string_equal("/srv/state", c.state_dir);
+	assert_int_equal(1, c.cpu_classes.n);
+	assert_string_equal("tiny", ((struct cpu_class *)c.cpu_classes.v)->name);
+	assert_int_equal(2000, ((struct cpu_class *)c.cpu_classes.v)->balance_max_ms);
+	assert_string_equal("tiny", c.cpu_class);
+	assert_false(c.peaks_enabled);
+	assert_double_near(0.5, c.peaks_cpu_max_ratio, 0);
 	assert_int_equal(5000, c.tick_samples_max);
 	assert_string_equal("/srv/profiles", c.guest_profiles);
 	assert_int_equal(LOG_DEBUG_LEVEL, c.log_level);
@@ -216,7 +234,7 @@ static void test_printing(void **state)
 
 	(void)state;
 	good(full, &c);
-	assert_int_equal(22, host_conf_schema.n);
+	assert_int_equal(27, host_conf_schema.n);
 	conf_print(&host_conf_schema, &c, &once);
 	good(buf_cstr(&once), &again);
 	conf_print(&host_conf_schema, &again, &twice);
@@ -289,6 +307,14 @@ static void test_refusals(void **state)
 		{ "remote_write: {a: {url: 'http://a', relabel: [{target_label: 1x}]}}",
 		  "t: remote_write.a: relabel[0]: target_label: expected a label's name, " },
 		/* Rows of their own: one each will do, tests/unit/test_conf.c has the rest. */
+		{ "state_dir: state", "t: state_dir: expected a path that begins with /" },
+		{ "cpu_classes: {a: {period: 80ms}}", "\"quota\" is missing" },
+		{ "cpu_classes: {a: {period: 80ms, quota: 81ms}}",
+		  "t: cpu_classes.a.quota: above its period" },
+		{ "cpu_classes: {a: {period: 80ms, quota: 5ms, balance_start: 5s}}",
+		  "t: cpu_classes.a.balance_start: above balance_max" },
+		{ "cpu_class: big", "t: cpu_class: there is no class \"big\"" },
+		{ "peaks: {cpu_max: 2}", "peaks.cpu_max" },
 		{ "interval: 999ms", "interval" },
 		{ "interval: 2h", "interval" },
 		{ "log_level: loud", "log_level" },

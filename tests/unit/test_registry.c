@@ -38,6 +38,8 @@ struct rig {
 	struct buf events; /* "+instance " begins, "-instance " ends */
 	int n_watched;
 	struct vm last; /* begun */
+	bool ended;     /* of the VM that went last: its process has, too */
+	struct vm_exit how;
 };
 
 static void on_added(void *ctx, const struct vm *vm)
@@ -48,10 +50,16 @@ static void on_added(void *ctx, const struct vm *vm)
 	buf_printf(&g->events, "+%s ", vm->instance);
 }
 
-static void on_gone(void *ctx, const struct vm *vm)
+static void on_gone(void *ctx, const struct vm *vm, const struct vm_exit *how)
 {
-	buf_printf(&((struct rig *)ctx)->events, "-%s ", vm->instance);
+	struct rig *g = ctx;
+
+	buf_printf(&g->events, "-%s ", vm->instance);
+	g->ended = how != NULL;
+	g->how = how ? *how : (struct vm_exit){ 0 };
 }
+
+static const struct vm_exit killed = { .status_known = true, .wait_status = SIGKILL };
 
 static int on_watch(void *ctx, pid_t pid)
 {
@@ -64,6 +72,15 @@ static void on_unwatch(void *ctx, pid_t pid)
 {
 	(void)pid;
 	((struct rig *)ctx)->n_watched--;
+}
+
+static struct rig *draining;
+
+static void deliver_event(void *ctx)
+{
+	(void)ctx;
+	if (draining)
+		registry_exited(draining->r, A, &killed);
 }
 
 static void configure(struct host_conf *c, const char *vms, const char *more)
@@ -101,6 +118,7 @@ static void rig_make(struct rig *g, enum world world, const char *conf)
 	if (world == FAKE_HEARD) {
 		w.watch = on_watch;
 		w.unwatch = on_unwatch;
+		w.drain = deliver_event;
 	}
 	if (registry_new(&g->r, &g->conf, &listener, &w, &e) < 0)
 		fail_msg("%s", e.msg);
@@ -642,15 +660,60 @@ static void test_found_by_events(void **state)
 	registry_executed(g.r, A, "firecracker");
 	assert_events(&g, "+a ");
 	assert_int_equal(1, g.n_watched);
-	registry_exited(g.r, C);
+	registry_exited(g.r, C, &killed);
 	assert_quiet(&g, 50);
 	fakeproc_end(&g.p, A);
-	registry_exited(g.r, A);
+	registry_exited(g.r, A, &killed);
 	assert_events(&g, "-a "); /* at once */
+	assert_true(g.ended);
+	assert_int_equal(SIGKILL, g.how.wait_status);
 	assert_int_equal(0, g.n_watched);
 	running_firecracker(&g, B, "b");
 	registry_rescan(g.r); /* after a loss of events */
 	assert_events(&g, "+b ");
+}
+
+/* Found dead without an event: a zombie still tells how it ended, and who is gone does not. */
+static void test_how_it_ended(void **state)
+{
+	_cleanup_(rig_done) struct rig g;
+
+	(void)state;
+	rig_make(&g, 0, "");
+	registry_start(g.r);
+	running_firecracker(&g, A, "a");
+	assert_events(&g, "+a ");
+	fakeproc_zombie(&g.p, A, "firecracker", 1000, 7 << 8);
+	assert_events(&g, "-a ");
+	assert_true(g.ended);
+	assert_true(g.how.status_known);
+	assert_int_equal(7 << 8, g.how.wait_status);
+	running_firecracker(&g, B, "b");
+	assert_events(&g, "+b ");
+	fakeproc_end(&g.p, B);
+	assert_events(&g, "-b ");
+	assert_true(g.ended);
+	assert_false(g.how.status_known);
+}
+
+/* Found dead while the event that tells how is still waiting to be read. */
+static void test_event_is_on_its_way(void **state)
+{
+	_cleanup_(rig_done) struct rig g;
+
+	(void)state;
+	rig_make(&g, FAKE_HEARD, "");
+	registry_start(g.r);
+	running_firecracker(&g, A, "a");
+	registry_executed(g.r, A, "firecracker");
+	assert_events(&g, "+a ");
+	draining = &g;
+	fakeproc_end(&g.p, A);
+	registry_reload(g.r, &g.conf); /* looks at everybody */
+	draining = NULL;
+	assert_events(&g, "-a ");
+	assert_true(g.how.status_known);
+	assert_int_equal(SIGKILL, g.how.wait_status);
 }
 
 /* A file that waits for a process has it from the first moment: it is not found in between. */
@@ -667,7 +730,7 @@ static void test_executed_process_of_a_file(void **state)
 	registry_executed(g.r, A, "firecracker");
 	assert_events(&g, "+i-1 ");
 	fakeproc_end(&g.p, A);
-	registry_exited(g.r, A);
+	registry_exited(g.r, A, &killed);
 	assert_events(&g, "-i-1 ");
 }
 
@@ -893,6 +956,8 @@ int main(void)
 		cmocka_unit_test(test_two_files_of_one_process),
 		cmocka_unit_test(test_found_by_scan),
 		cmocka_unit_test(test_found_by_events),
+		cmocka_unit_test(test_how_it_ended),
+		cmocka_unit_test(test_event_is_on_its_way),
 		cmocka_unit_test(test_executed_process_of_a_file),
 		cmocka_unit_test(test_file_leaves_its_process),
 		cmocka_unit_test(test_names_of_found_vms),

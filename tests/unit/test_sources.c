@@ -79,16 +79,22 @@ static void fake_vm_gone(struct source *src, const struct vm *vm)
 	src->c->vm = *vm;
 }
 
-/* One sample of a new VM, also when it fails afterwards. */
-static int fake_collect(struct source *src, int64_t now_ms, struct batch *out)
+/* One sample of a VM of its own, also when it fails afterwards. */
+static int fake_collect(struct source *src, int64_t now_ms, struct batch *out, struct err *e)
 {
-	static uint64_t last_id = 900;
-	struct vm vm = { .id = ++last_id, .org = "o", .app = "a", .instance = "i", .region = "r" };
+	/* Of different VMs, or the first source would have the row. */
+	struct vm vm = { .id = (uintptr_t)src->c + (uint64_t)src->c->n_collected,
+		         .org = "o",
+		         .app = "a",
+		         .instance = "i",
+		         .region = "r" };
 	int r = batch_begin_vm(out, &vm, now_ms);
 
 	if (r == 0)
 		r = batch_add(out, FLY_INSTANCE_UP, NULL, 1);
 	src->c->n_collected++;
+	if (src->c->collect < 0 && src->c->why)
+		(void)err_set(e, src->c->collect, "%s", src->c->why);
 	return src->c->collect < 0 ? src->c->collect : r;
 }
 
@@ -97,13 +103,25 @@ static void fake_free(struct source *src)
 	src->c->n_freed++;
 }
 
-static const struct source_ops red_ops = { "red",        open_red,     fake_vm_added,
-	                                   fake_vm_gone, fake_collect, fake_free };
-static const struct source_ops blue_ops = { "blue",       open_blue,    fake_vm_added,
-	                                    fake_vm_gone, fake_collect, fake_free };
+static const struct source_ops red_ops = {
+	.name = "red",
+	.open = open_red,
+	.vm_added = fake_vm_added,
+	.vm_gone = fake_vm_gone,
+	.collect = fake_collect,
+	.free = fake_free,
+};
+static const struct source_ops blue_ops = {
+	.name = "blue",
+	.open = open_blue,
+	.vm_added = fake_vm_added,
+	.vm_gone = fake_vm_gone,
+	.collect = fake_collect,
+	.free = fake_free,
+};
 /* Knows nothing of VMs. */
 static const struct source_ops bare_ops = {
-	"bare", open_bare, NULL, NULL, fake_collect, fake_free
+	.name = "bare", .open = open_bare, .collect = fake_collect, .free = fake_free
 };
 static const struct source_ops *const table[] = { &red_ops, &blue_ops, &bare_ops, NULL };
 
@@ -135,6 +153,13 @@ static void ignore_vm(void *ctx, const struct vm *vm)
 	(void)vm;
 }
 
+static void ignore_end(void *ctx, const struct vm *vm, const struct vm_exit *how)
+{
+	(void)ctx;
+	(void)vm;
+	(void)how;
+}
+
 static void make_process(const struct fakeproc *p, int pid, const char *args)
 {
 	fakeproc_process(p, pid, "firecracker", args);
@@ -145,7 +170,7 @@ static void make_process(const struct fakeproc *p, int pid, const char *args)
 static void rig_make(struct rig *g, const char *conf)
 {
 	static const struct clock_ops clock = { wall, mono };
-	static const struct registry_listener nobody = { ignore_vm, ignore_vm, NULL };
+	static const struct registry_listener nobody = { ignore_vm, ignore_end, NULL };
 	static const char *const known[] = { "red", "blue", "bare", NULL };
 	_cleanup_(buf_done) struct buf text = BUF_INIT;
 	struct registry_world world = { 0 };
@@ -278,7 +303,8 @@ static void test_open_fails(void **state)
 	open_all(&g);
 	assert_int_equal(2, sources_n_up(g.s));
 	assert_off(&g, 0, "red", "red: no BTF here");
-	assert_metric(&g, "periscope_host_source_up{source=\"red\"} 0\n");
+	assert_metric(&g,
+	              "periscope_host_source_up{source=\"red\",reason=\"red: no BTF here\"} 0\n");
 	assert_metric(&g, "periscope_host_source_up{source=\"blue\"} 1\n");
 	assert_metric(&g, "periscope_host_source_errors_total{source=\"red\"} 1\n");
 	for (size_t i = 0; i < ARRAY_SIZE(waits); i++) {

@@ -201,7 +201,7 @@ void conf_strings_done(struct conf_strings *list)
 	*list = (struct conf_strings){ 0 };
 }
 
-static void structs_done(const struct conf_schema *sub, struct conf_structs *list)
+void conf_structs_done(struct conf_structs *list, const struct conf_schema *sub)
 {
 	for (size_t i = 0; i < list->n; i++)
 		conf_done(sub, (char *)list->v + i * sub->struct_bytes);
@@ -231,7 +231,7 @@ static int set_default(const struct conf_row *row, void *cfg)
 	const char *text = row->default_text;
 
 	if (row->type == CONF_STRUCTS)
-		return 0;
+		return text ? conf_default_structs(row, cfg) : 0;
 	if (row->type == CONF_STRINGS)
 		return text ? set_default_list(conf_field(row, cfg), str_from(text)) : 0;
 	if (!text)
@@ -267,7 +267,7 @@ void conf_done(const struct conf_schema *schema, void *cfg)
 		else if (row->type == CONF_STRINGS)
 			conf_strings_done(field);
 		else if (row->type == CONF_STRUCTS)
-			structs_done(row->sub, field);
+			conf_structs_done(field, row->sub);
 	}
 	if (schema->key_offset >= 0)
 		free(*(char **)((char *)cfg + schema->key_offset));

@@ -49,8 +49,9 @@ struct conf_row {
 	enum conf_type type;
 	size_t offset; /* of the field in the struct */
 	/*
-	 * As it would stand in the file, without quotes; lists: "a, b" or "[a, b]", empty "".
-	 * NULL = required, except for the two kinds of lists, which are then empty.
+	 * As it would stand in the file, without quotes; lists: "a, b" or "[a, b]", empty "";
+	 * structs as YAML in one line. NULL = required, except for the two kinds of lists,
+	 * which are then empty.
 	 */
 	const char *default_text;
 	double min, max;               /* numbers, durations (ms), sizes (bytes); both 0 = any */

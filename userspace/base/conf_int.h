@@ -16,6 +16,9 @@ int conf_strings_add(struct conf_strings *list, struct str text);
 void conf_strings_done(struct conf_strings *list);
 /* Appends a struct with the defaults of @sub; *@ret points at it. */
 int conf_structs_add(struct conf_structs *list, const struct conf_schema *sub, void **ret);
+void conf_structs_done(struct conf_structs *list, const struct conf_schema *sub);
+/* Sets a row of structs from its default text. */
+int conf_default_structs(const struct conf_row *row, void *cfg);
 
 /* With the largest unit that divides it: 15s, 1h, 256MiB. */
 void conf_put_duration(struct buf *out, int64_t ms);

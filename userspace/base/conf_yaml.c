@@ -168,6 +168,7 @@ static int load_structs_seq(struct load *l, const struct conf_row *row, const ya
 {
 	if (seq->data.sequence.items.top - seq->data.sequence.items.start > CONF_ITEMS_MAX)
 		return too_many(l, seq);
+	conf_structs_done(list, row->sub);
 	for (yaml_node_item_t *i = seq->data.sequence.items.start; i < seq->data.sequence.items.top;
 	     i++) {
 		const yaml_node_t *node = node_at(l, *i);
@@ -232,6 +233,7 @@ static int load_structs_map(struct load *l, const struct conf_row *row, const ya
 {
 	if (map->data.mapping.pairs.top - map->data.mapping.pairs.start > CONF_ITEMS_MAX)
 		return too_many(l, map);
+	conf_structs_done(list, row->sub);
 	for (const yaml_node_pair_t *p = map->data.mapping.pairs.start;
 	     p < map->data.mapping.pairs.top; p++) {
 		const yaml_node_t *key;
@@ -493,6 +495,14 @@ static int load_document(struct load *l, const struct conf_schema *schema, struc
 		return err_set(l->e, -EINVAL, "%s:%d: expected a mapping of settings", l->name,
 		               line_of(root));
 	return load_struct(l, schema, root ? root : &none, cfg);
+}
+
+int conf_default_structs(const struct conf_row *row, void *cfg)
+{
+	_cleanup_(load_done) struct load l = { .name = row->key };
+	int r = parse_document(&l, str_from(row->default_text));
+
+	return r < 0 ? r : load_value(&l, row, yaml_document_get_root_node(&l.doc), cfg);
 }
 
 /* A message quotes the file, and must stay one line for a log or a terminal. */

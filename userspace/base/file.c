@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -89,31 +90,41 @@ static int fsync_folder_of(const char *path)
 	return fd < 0 || fsync(fd) < 0 ? neg_errno() : 0;
 }
 
-static int write_new(const char *path, const void *p, size_t bytes, mode_t mode)
+static int write_new(const char *path, const void *p, size_t bytes, mode_t mode, bool sync)
 {
 	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
 	int r = fd < 0 ? neg_errno() : file_write_fd(fd, p, bytes);
 
-	if (r == 0 && fsync(fd) < 0)
+	if (r == 0 && sync && fsync(fd) < 0)
 		r = neg_errno();
 	return r;
 }
 
-int file_replace(const char *path, const void *p, size_t bytes, mode_t mode)
+static int replace(const char *path, const void *p, size_t bytes, mode_t mode, bool sync)
 {
 	char tmp[PATH_MAX];
 	int r;
 
 	if (snprintf(tmp, sizeof(tmp), "%s.new", path) >= (int)sizeof(tmp))
 		return -ENAMETOOLONG;
-	r = write_new(tmp, p, bytes, mode);
+	r = write_new(tmp, p, bytes, mode, sync);
 	if (r == 0 && rename(tmp, path) < 0)
 		r = neg_errno();
 	if (r < 0) {
 		(void)unlink(tmp);
 		return r;
 	}
-	return fsync_folder_of(path);
+	return sync ? fsync_folder_of(path) : 0;
+}
+
+int file_replace(const char *path, const void *p, size_t bytes, mode_t mode)
+{
+	return replace(path, p, bytes, mode, true);
+}
+
+int file_replace_lazily(const char *path, const void *p, size_t bytes, mode_t mode)
+{
+	return replace(path, p, bytes, mode, false);
 }
 
 static int mkdir_one(const char *path, mode_t mode)

@@ -34,6 +34,8 @@ int file_write_fd(int fd, const void *p, size_t bytes);
  * never less.
  */
 int file_replace(const char *path, const void *p, size_t bytes, mode_t mode);
+/* The same without waiting for the disk: for what need not outlive the machine's next boot. */
+int file_replace_lazily(const char *path, const void *p, size_t bytes, mode_t mode);
 
 /* mkdir -p with @mode for what is missing; 0 when it is there already. */
 int file_mkdirs(const char *path, mode_t mode);

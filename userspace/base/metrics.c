@@ -92,6 +92,17 @@ void metrics_put(struct buf *out, const char *name, const char *labels, double v
 	buf_putc(out, '\n');
 }
 
+void metrics_put_label(struct buf *labels, const char *name, const char *value)
+{
+	buf_printf(labels, "%s%s=\"", labels->len > 0 ? "," : "", name);
+	for (; *value; value++) {
+		if (*value == '"' || *value == '\\')
+			buf_putc(labels, '\\');
+		buf_putc(labels, (unsigned char)*value >= ' ' ? *value : ' ');
+	}
+	buf_putc(labels, '"');
+}
+
 /* Digit by digit: a counter of bytes outgrows the 53 bits of a double. */
 static void put_metric(struct buf *out, const struct metric *m)
 {

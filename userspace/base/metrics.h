@@ -69,5 +69,8 @@ void metrics_collector_del(metrics_collect_f fn, void *ctx);
 void metrics_put_family(struct buf *out, const char *name, const char *type, const char *help);
 void metrics_put(struct buf *out, const char *name, const char *labels, double value);
 
+/* Appends name="value" to @labels, with a comma when it is not the first; any text is good. */
+void metrics_put_label(struct buf *labels, const char *name, const char *value);
+
 /* Everything, as exposition text 0.0.4: families together, TYPE and HELP once each. */
 void metrics_write(struct buf *out);

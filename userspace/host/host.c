@@ -26,6 +26,7 @@
 #include "userspace/host/drops.h"
 #include "userspace/host/host_conf.h"
 #include "userspace/host/registry.h"
+#include "userspace/host/sampler.h"
 #include "userspace/host/selfhttp.h"
 #include "userspace/host/sources.h"
 #include "userspace/host/stale.h"
@@ -65,9 +66,12 @@ struct host {
 	struct selfhttp *selfhttp;
 	struct vm_life *life; /* NULL: no process events */
 	struct batch *last;   /* the tick before */
+	struct batch **ended; /* since then: last samples of VMs that ended */
+	size_t n_ended, ended_cap;
+	struct sampler sampler;
 	uint64_t n_lost_seen;
-	int epoll_fd, timer_fd, signal_fd;
-	bool ending;
+	int epoll_fd, timer_fd, sample_fd, signal_fd;
+	bool ending, in_life;
 };
 
 /* ---- VMs and processes ---------------------------------------------------------------------- */
@@ -82,18 +86,32 @@ static void on_vm_added(void *ctx, const struct vm *vm)
 	sources_vm_added(h->sources, vm);
 }
 
-static void on_vm_gone(void *ctx, const struct vm *vm)
+/* At once, not at the next tick: its last samples, and stale marks for all its other series. */
+static void on_vm_gone(void *ctx, const struct vm *vm, const struct vm_exit *how)
 {
-	_cleanup_(batch_freep) struct batch *marks = NULL;
+	_cleanup_(batch_freep) struct batch *b = NULL;
+	const int64_t now_ms = clock_unix_ms();
 	struct host *h = ctx;
 
 	log_info("VM ended", STRV("instance", vm->instance), STRV("app", vm->app),
 	         I64("pid", vm->pid));
-	sources_vm_gone(h->sources, vm);
-	if (!h->last || batch_new(&marks, (size_t)h->conf->tick_samples_max) < 0)
+	if (batch_new(&b, (size_t)h->conf->tick_samples_max) < 0) {
+		sources_vm_gone(h->sources, vm);
 		return; /* the next tick marks them */
-	(void)stale_mark_vm(marks, h->last, vm->id, clock_unix_ms());
-	delivery_push(h->delivery, TAKE_PTR(marks));
+	}
+	if (how)
+		sources_vm_exited(h->sources, vm, how, now_ms, b);
+	sources_vm_gone(h->sources, vm);
+	(void)stale_mark_vm(b, h->last, vm->id, now_ms);
+	if (MEM_GROW(h->ended, h->ended_cap, h->n_ended + 1) == 0)
+		h->ended[h->n_ended++] = batch_ref(b);
+	delivery_push(h->delivery, TAKE_PTR(b));
+}
+
+static void forget_ended(struct host *h)
+{
+	while (h->n_ended > 0)
+		batch_free(h->ended[--h->n_ended]);
 }
 
 static void on_life(void *ctx, const struct vm_life_event *ev)
@@ -103,7 +121,7 @@ static void on_life(void *ctx, const struct vm_life_event *ev)
 	if (ev->what == VM_LIFE_EXEC)
 		registry_executed(h->registry, ev->pid, ev->comm);
 	else
-		registry_exited(h->registry, ev->pid);
+		registry_exited(h->registry, ev->pid, &ev->exit);
 }
 
 static int watch(void *ctx, pid_t pid)
@@ -122,9 +140,11 @@ static void unwatch(void *ctx, pid_t pid)
 
 static void dispatch_life(struct host *h)
 {
+	h->in_life = true;
 	int r = vm_life_dispatch(h->life);
 	uint64_t n_lost = vm_life_lost(h->life);
 
+	h->in_life = false;
 	if (r < 0)
 		log_warn("process events: reading failed", STRV("why", strerror(-r)));
 	if (n_lost == h->n_lost_seen && r >= 0)
@@ -132,6 +152,18 @@ static void dispatch_life(struct host *h)
 	metric_add(&events_lost, (int64_t)(n_lost - h->n_lost_seen));
 	h->n_lost_seen = n_lost;
 	registry_rescan(h->registry);
+}
+
+/* A process was found dead. What says how may be among the very events that are being handled. */
+static void drain(void *ctx)
+{
+	struct host *h = ctx;
+
+	if (h->in_life)
+		return;
+	h->in_life = true;
+	(void)vm_life_dispatch(h->life);
+	h->in_life = false;
 }
 
 /* ---- ticks ---------------------------------------------------------------------------------- */
@@ -171,7 +203,11 @@ static int collect(struct host *h, struct batch **ret)
 	if (r < 0 && r != -ENOSPC)
 		return r;
 	sources_collect(h->sources, h->registry, now_ms, b);
-	if (stale_mark_ended(b, h->last, now_ms) < 0)
+	int64_t marked = stale_mark_ended(b, h->last, now_ms);
+
+	for (size_t i = 0; i < h->n_ended && marked >= 0; i++)
+		marked = stale_mark_ended(b, h->ended[i], now_ms);
+	if (marked < 0)
 		log_warn("collection: no memory for stale marks");
 	*ret = TAKE_PTR(b);
 	return 0;
@@ -193,6 +229,7 @@ static void tick(struct host *h)
 		         U64("samples", batch_n_refused(b)));
 	}
 	batch_free(h->last);
+	forget_ended(h);
 	h->last = batch_ref(b);
 	delivery_push(h->delivery, b);
 }
@@ -209,6 +246,29 @@ static void on_timer(struct host *h)
 	if (n > 1)
 		metric_add(&ticks_missed, (int64_t)n - 1);
 	tick(h);
+}
+
+static void arm_sampler(const struct host *h, uint64_t window_ns)
+{
+	const struct timespec window = { .tv_sec = (time_t)(window_ns / 1000000000),
+		                         .tv_nsec = (long)(window_ns % 1000000000) };
+	const struct itimerspec on = { window, window }, off = { 0 };
+
+	(void)timerfd_settime(h->sample_fd, 0, h->conf->peaks_enabled ? &on : &off, NULL);
+}
+
+static void on_sample(struct host *h)
+{
+	const uint64_t before_ns = atomic_load(&h->sampler.window_ns);
+	uint64_t n, window_ns;
+
+	(void)!read(h->sample_fd, &n, sizeof(n)); /* only to make it unreadable again */
+	if (registry_n_running(h->registry) == 0)
+		return;
+	window_ns = sampler_note(&h->sampler, sources_sample(h->sources, clock_mono_ns()),
+	                         h->conf->peaks_cpu_max_ratio);
+	if (window_ns != before_ns)
+		arm_sampler(h, window_ns);
 }
 
 /* ---- signals -------------------------------------------------------------------------------- */
@@ -269,6 +329,7 @@ static void use_conf(struct host *h, struct host_conf *fresh)
 	h->conf = fresh;
 	if (new_interval)
 		(void)arm_timer(h);
+	arm_sampler(h, SAMPLER_WINDOW_NS);
 }
 
 static void reload(struct host *h)
@@ -365,16 +426,18 @@ static int open_fds(struct host *h)
 
 	h->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	h->timer_fd = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+	h->sample_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	h->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (h->epoll_fd < 0 || h->timer_fd < 0 || h->signal_fd < 0)
+	if (h->epoll_fd < 0 || h->timer_fd < 0 || h->sample_fd < 0 || h->signal_fd < 0)
 		return neg_errno();
-	const int fds[] = { h->timer_fd, h->signal_fd, registry_fd(h->registry),
+	const int fds[] = { h->timer_fd, h->sample_fd, h->signal_fd, registry_fd(h->registry),
 		            h->life ? vm_life_fd(h->life) : -1 };
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(fds); i++) {
 		if (fds[i] >= 0)
 			r = add_fd(h, fds[i]);
 	}
+	arm_sampler(h, SAMPLER_WINDOW_NS);
 	return r == 0 ? arm_timer(h) : r;
 }
 
@@ -402,6 +465,7 @@ static int open_parts(struct host *h, struct err *e)
 	open_life(h);
 	const struct registry_world world = { .watch = h->life ? watch : NULL,
 		                              .unwatch = h->life ? unwatch : NULL,
+		                              .drain = h->life ? drain : NULL,
 		                              .ctx = h };
 
 	r = registry_new(&h->registry, h->conf, &listener, &world, e);
@@ -413,6 +477,7 @@ static int open_parts(struct host *h, struct err *e)
 	metrics_collector_add(registry_metrics, h->registry);
 	metrics_collector_add(sources_metrics, h->sources);
 	metrics_collector_add(delivery_metrics, h->delivery);
+	metrics_collector_add(sampler_metrics, &h->sampler);
 	return selfhttp_start(&h->selfhttp, h->conf->listen, e);
 }
 
@@ -426,7 +491,8 @@ int host_open(struct host **ret, struct host_conf *conf, const char *path, struc
 	}
 	h->conf = conf;
 	h->path = path;
-	h->epoll_fd = h->timer_fd = h->signal_fd = -1;
+	h->epoll_fd = h->timer_fd = h->sample_fd = h->signal_fd = -1;
+	h->sampler = (struct sampler)SAMPLER_INIT;
 	raise_descriptor_limit();
 	int r = catalog_set_prefix(conf->prefix);
 
@@ -448,6 +514,8 @@ static void dispatch(struct host *h, int fd)
 		on_signal(h);
 	else if (fd == h->timer_fd)
 		on_timer(h);
+	else if (fd == h->sample_fd)
+		on_sample(h);
 	else if (fd == registry_fd(h->registry))
 		registry_dispatch(h->registry);
 	else
@@ -508,14 +576,18 @@ void host_close(struct host *h)
 		metrics_collector_del(registry_metrics, h->registry);
 		metrics_collector_del(sources_metrics, h->sources);
 		metrics_collector_del(delivery_metrics, h->delivery);
+		metrics_collector_del(sampler_metrics, &h->sampler);
 	}
 	registry_free(h->registry);
 	sources_free(h->sources);
 	vm_life_close(h->life);
 	batch_free(h->last);
+	forget_ended(h);
+	free(h->ended);
 	delivery_stop(h->delivery, h->conf->flush_ms);
 	close_fd(h->epoll_fd);
 	close_fd(h->timer_fd);
+	close_fd(h->sample_fd);
 	close_fd(h->signal_fd);
 	conf_free(h->conf);
 	free(h);

@@ -13,6 +13,7 @@
 #include "userspace/base/num.h"
 #include "userspace/base/util.h"
 #include "userspace/host/catalog.h"
+#include "userspace/host/cpu_class.h"
 #include "userspace/host/delivery/destination_conf.h"
 #include "userspace/host/label_text.h"
 #include "userspace/host/vm.h"
@@ -33,11 +34,12 @@ static const struct conf_row rows[] = {
 	  .names = (t) == CONF_ENUM ? levels : NULL,   \
 	  .reloadable = (reload),                      \
 	  .sentence = (why) },
-#define STRUCTS(k, field, schema, reload, why)         \
+#define STRUCTS(k, field, schema, text, reload, why)   \
 	{ .key = (k),                                  \
 	  .type = CONF_STRUCTS,                        \
 	  .offset = offsetof(struct host_conf, field), \
 	  .sub = &(schema),                            \
+	  .default_text = (text),                      \
 	  .reloadable = (reload),                      \
 	  .sentence = (why) },
 #include "userspace/host/host_conf.def"
@@ -212,6 +214,24 @@ static int check_destinations(const struct host_conf *c, struct err *e)
 	return 0;
 }
 
+static int check_classes(const struct host_conf *c, struct err *e)
+{
+	const struct cpu_class *v = c->cpu_classes.v;
+
+	for (size_t i = 0; i < c->cpu_classes.n; i++) {
+		if (v[i].quota_ms > v[i].period_ms)
+			return err_set(e, -EINVAL, "cpu_classes.%.40s.quota: above its period",
+			               v[i].name);
+		if (v[i].balance_start_ms > v[i].balance_max_ms)
+			return err_set(e, -EINVAL,
+			               "cpu_classes.%.40s.balance_start: above balance_max",
+			               v[i].name);
+	}
+	if (c->cpu_class[0] && !cpu_class_find(&c->cpu_classes, c->cpu_class))
+		return err_set(e, -EINVAL, "cpu_class: there is no class \"%.40s\"", c->cpu_class);
+	return 0;
+}
+
 static int check(const struct host_conf *c, const char *const *known, struct err *e)
 {
 	int r;
@@ -228,6 +248,11 @@ static int check(const struct host_conf *c, const char *const *known, struct err
 		return err_set(e, -EINVAL, "vms_dir: expected a path that begins with /");
 	if (c->guest_profiles[0] != '/')
 		return err_set(e, -EINVAL, "guest.profiles: expected a path that begins with /");
+	if (c->state_dir[0] != '/')
+		return err_set(e, -EINVAL, "state_dir: expected a path that begins with /");
+	r = check_classes(c, e);
+	if (r < 0)
+		return r;
 	r = check_sources(c, known, e);
 	if (r == 0)
 		r = check_templates(c, e);

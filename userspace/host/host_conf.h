@@ -20,6 +20,10 @@ struct host_conf {
 	char *guest_profiles;
 	int log_level; /* enum log_level */
 	struct conf_strings sources;
+	char *state_dir, *cpu_class;
+	struct conf_structs cpu_classes; /* of struct cpu_class */
+	bool peaks_enabled;
+	double peaks_cpu_max_ratio;
 	bool discovery_enabled;
 	char *discovery_org, *discovery_app, *discovery_instance, *discovery_region;
 	char *queue_dir;

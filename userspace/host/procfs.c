@@ -16,9 +16,11 @@
 #define PATH_CAP      4096
 #define SMALL_FILE    ((size_t)4096)
 #define NUMBERS_MAX   ((size_t)1 << 20) /* entries of one folder: pid_max is at most 4 Mi */
-#define STAT_FIELDS   20                /* behind "(comm) ": state is 0, start time 19 */
+#define STAT_FIELDS   50                /* behind "(comm) ": state is 0, start time 19 */
+#define STAT_MIN      20                /* what has always been there */
 #define STAT_THREADS  17
 #define STAT_START    19
+#define STAT_EXIT     49
 #define SYSCALL_WORDS 4 /* number, first, second argument, and more */
 
 static int read_small(const char *path, struct buf *out, size_t max)
@@ -44,7 +46,8 @@ static int parse_stat(struct str text, struct proc_stat *ret)
 	const char *close = text.len > 0 ? memrchr(text.p, ')', text.len) : NULL;
 	struct str words[STAT_FIELDS];
 	struct proc_stat st = { 0 };
-	uint64_t n_threads;
+	uint64_t n_threads, status;
+	size_t n_words;
 
 	if (!open || !close || close < open)
 		return -EBADMSG;
@@ -53,13 +56,19 @@ static int parse_stat(struct str text, struct proc_stat *ret)
 	memcpy(st.comm, open + 1, len);
 	struct str rest = str_skip(text, (size_t)(close - text.p) + 2);
 
-	if (split_words(rest, words, STAT_FIELDS) < STAT_FIELDS || words[0].len != 1)
+	n_words = split_words(str_trim(rest), words, STAT_FIELDS);
+	if (n_words < STAT_MIN || words[0].len != 1)
 		return -EBADMSG;
 	st.state = words[0].p[0];
 	if (num_parse_u64(words[STAT_START], &st.start_ticks) < 0 ||
 	    num_parse_u64(words[STAT_THREADS], &n_threads) < 0 || n_threads > UINT32_MAX)
 		return -EBADMSG;
 	st.n_threads = (uint32_t)n_threads;
+	if (st.state == 'Z' && n_words > STAT_EXIT &&
+	    num_parse_u64(words[STAT_EXIT], &status) == 0 && status <= UINT16_MAX) {
+		st.has_wait_status = true;
+		st.wait_status = (int)status;
+	}
 	*ret = st;
 	return 0;
 }

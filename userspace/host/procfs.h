@@ -22,6 +22,9 @@ struct proc_stat {
 	char state; /* 'Z', 'X': dead already */
 	uint64_t start_ticks;
 	uint32_t n_threads;
+	/* As wait(2) gives it; only of a zombie, and only for those who may trace it. */
+	bool has_wait_status;
+	int wait_status;
 };
 
 /* -ENOENT, -ESRCH: no such process; -EBADMSG: not in the kernel's form. */

@@ -216,11 +216,12 @@ static bool try_bind(struct registry *r, struct entry *e)
 
 /* ---- announcing ----------------------------------------------------------------------------- */
 
-static void announce_gone(struct registry *r, struct entry *e)
+/* @how is NULL when the process goes on. */
+static void announce_gone(struct registry *r, struct entry *e, const struct vm_exit *how)
 {
 	if (!e->vm)
 		return;
-	r->listener.gone(r->listener.ctx, e->vm);
+	r->listener.gone(r->listener.ctx, e->vm, how);
 	metric_add(&ended, 1);
 	log_info("registry: VM is gone", STRV("instance", e->vm->instance), I64("pid", e->vm->pid));
 	free(e->vm);
@@ -231,7 +232,7 @@ static void announce(struct registry *r, struct entry *e, const struct vm *descr
 {
 	struct vm *vm = mem_alloc(sizeof(*vm));
 
-	announce_gone(r, e);
+	announce_gone(r, e, NULL);
 	if (!vm) {
 		log_error("registry: no memory for a VM", STRV("instance", described->instance));
 		return;
@@ -365,9 +366,9 @@ static int describe(struct registry *r, const struct entry *e, struct vm *vm)
 
 /* ---- looking -------------------------------------------------------------------------------- */
 
-static void process_gone(struct registry *r, struct entry *e)
+static void process_gone(struct registry *r, struct entry *e, const struct vm_exit *how)
 {
-	announce_gone(r, e);
+	announce_gone(r, e, how);
 	unbind_process(r, e);
 	if (!e->spec) {
 		registry_remove(r, e);
@@ -375,6 +376,31 @@ static void process_gone(struct registry *r, struct entry *e)
 	}
 	e->next_ns = registry_in_seconds(r, 1);
 	count_states(r);
+}
+
+/*
+ * Nobody told us how it ended, so far. An event may be on its way; else the process may still be
+ * there as a zombie, whose parent has not asked yet.
+ */
+static void process_vanished(struct registry *r, struct entry *e)
+{
+	const uint64_t key = e->key;
+	const pid_t pid = e->pid;
+	struct vm_exit how = { 0 };
+	struct proc_stat st;
+
+	if (r->world.drain) {
+		r->world.drain(r->world.ctx);
+		e = by_key(r, key);
+		if (!e || e->pid != pid)
+			return;
+	}
+	if (procfs_stat(r->world.proc, pid, &st) == 0 && st.state == 'Z' &&
+	    st.start_ticks == e->start_ticks && st.has_wait_status) {
+		how.status_known = true;
+		how.wait_status = st.wait_status;
+	}
+	process_gone(r, e, &how);
 }
 
 static uint64_t next_look_ns(const struct registry *r, const struct entry *e, const struct vm *vm)
@@ -407,7 +433,7 @@ static void look(struct registry *r, struct entry *e)
 		return;
 	res = describe(r, e, vm);
 	if (res == -ESRCH) {
-		process_gone(r, e);
+		process_vanished(r, e);
 		return;
 	}
 	if (res < 0)
@@ -524,7 +550,7 @@ void registry_change_spec(struct registry *r, struct entry *e, struct vm_spec *s
 
 	if (!same_process(e->spec, spec)) {
 		left = e->pid;
-		announce_gone(r, e);
+		announce_gone(r, e, NULL);
 		unbind_process(r, e);
 		/* A new word about the process: whatever was before is forgotten. */
 		e->ended_pid = 0;
@@ -540,7 +566,7 @@ void registry_remove(struct registry *r, struct entry *e)
 {
 	pid_t left = e->spec ? e->pid : 0;
 
-	announce_gone(r, e);
+	announce_gone(r, e, NULL);
 	unbind_process(r, e);
 	for (size_t i = 0; i < r->n_entries; i++) {
 		if (r->entries[i] == e)
@@ -557,12 +583,12 @@ void registry_executed(struct registry *r, pid_t pid, const char *comm)
 		registry_add_found(r, pid);
 }
 
-void registry_exited(struct registry *r, pid_t pid)
+void registry_exited(struct registry *r, pid_t pid, const struct vm_exit *how)
 {
 	struct entry *e = registry_by_pid(r, pid);
 
 	if (e)
-		process_gone(r, e);
+		process_gone(r, e, how);
 }
 
 /* ---- waking --------------------------------------------------------------------------------- */
@@ -613,8 +639,8 @@ static void on_key(struct registry *r, uint64_t key)
 		on_timer(r);
 	} else {
 		e = by_key(r, key);
-		if (e)
-			process_gone(r, e);
+		if (e && e->pid != 0)
+			process_vanished(r, e);
 	}
 }
 
@@ -698,18 +724,6 @@ size_t registry_n_running(const struct registry *r)
 	return n;
 }
 
-static void put_quoted(struct buf *out, const char *text)
-{
-	char clean[NAME_MAX + 1];
-
-	label_text_copy(clean, sizeof(clean), str_from(text));
-	for (const char *p = clean; *p; p++) {
-		if (*p == '"' || *p == '\\')
-			buf_putc(out, '\\');
-		buf_putc(out, *p);
-	}
-}
-
 void registry_metrics(struct buf *out, void *registry)
 {
 	struct registry *r = registry;
@@ -718,9 +732,12 @@ void registry_metrics(struct buf *out, void *registry)
 	                   "1 for each description file that was refused.");
 	pthread_mutex_lock(&r->bad_lock);
 	for (size_t i = 0; i < r->n_bad; i++) {
-		buf_puts(out, "periscope_host_spec_bad{file=\"");
-		put_quoted(out, r->bad[i].name);
-		buf_puts(out, "\"} 1\n");
+		_cleanup_(buf_done) struct buf labels = BUF_INIT;
+		char clean[NAME_MAX + 1];
+
+		label_text_copy(clean, sizeof(clean), str_from(r->bad[i].name));
+		metrics_put_label(&labels, "file", clean);
+		metrics_put(out, "periscope_host_spec_bad", buf_cstr(&labels), 1);
 	}
 	pthread_mutex_unlock(&r->bad_lock);
 }

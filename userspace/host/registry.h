@@ -12,7 +12,8 @@
  * The listener learns of every VM that begins and ends to run, in order; a VM whose description
  * changes ends and begins (see vm.h). Both are noticed within a second.
  *
- * Ends are seen by a pidfd for each VM and, earlier still, by registry_exited().
+ * Ends are seen by a pidfd for each VM and, earlier still, by registry_exited(), which also knows
+ * how it ended.
  *
  * Threads  All functions on the collector thread; registry_metrics() on any.
  */
@@ -24,6 +25,7 @@
 #include "userspace/base/buf.h"
 #include "userspace/base/err.h"
 #include "userspace/host/vm.h"
+#include "userspace/host/vm_exit.h"
 
 struct batch;
 struct host_conf;
@@ -33,7 +35,8 @@ struct registry;
 
 struct registry_listener {
 	void (*added)(void *ctx, const struct vm *vm);
-	void (*gone)(void *ctx, const struct vm *vm);
+	/* @how is NULL when the process goes on: its description changed. */
+	void (*gone)(void *ctx, const struct vm *vm, const struct vm_exit *how);
 	void *ctx;
 };
 
@@ -43,6 +46,8 @@ struct registry_world {
 	/* Events of processes: NULL when there are none, and then /proc is scanned every second. */
 	int (*watch)(void *ctx, pid_t pid);
 	void (*unwatch)(void *ctx, pid_t pid);
+	/* Hands over what events wait: a process was found dead, and one of them may say how. */
+	void (*drain)(void *ctx);
 	void *ctx;
 	uint64_t second_ns; /* how long "every second" waits; 0 = a second */
 };
@@ -63,7 +68,7 @@ void registry_start(struct registry *r);
 void registry_rescan(struct registry *r);
 /* A process with the command name @comm began; a watched one ended. */
 void registry_executed(struct registry *r, pid_t pid, const char *comm);
-void registry_exited(struct registry *r, pid_t pid);
+void registry_exited(struct registry *r, pid_t pid, const struct vm_exit *how);
 
 /*
  * registry_reload() - takes over another configuration.

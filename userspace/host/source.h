@@ -4,13 +4,16 @@
 /*
  * A source turns one kernel interface into samples. The daemon drives all of them the same way:
  *
- *	open -> { vm_added | vm_gone | collect }* -> free        always from the collector thread
+ *	open -> { set_conf | vm_added | vm_exited | vm_gone | begin | collect | sample }* -> free
+ *
+ * always from the collector thread. What is NULL in the table is left out.
  *
  * A source that cannot open (no BTF, no such device) is reported once, counted in
  * periscope_host_source_up{source="..."} 0 with a reason, and skipped: the others must not
  * suffer.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,22 +22,37 @@ struct batch;
 struct err;
 struct source;
 struct vm;
+struct vm_exit;
 
 struct source_ops {
 	const char *name; /* [a-z_]+, a label value: never renamed once released */
-	/* @e may stay empty (out of memory); the errno then says it all. */
+	/* Of an opt-in: whether it is chosen. NULL: it is, unless "sources:" leaves it out. */
+	bool (*is_chosen)(const struct host_conf *conf);
+	/* @conf is good until set_conf(). @e may stay empty (out of memory): the errno says all. */
 	int (*open)(struct source **ret_src, const struct host_conf *conf, struct err *e);
+	/* Other settings, for a reload; those before are good no longer. */
+	void (*set_conf)(struct source *src, const struct host_conf *conf);
 	/* A failure disables this source for this VM only; the daemon logs it and goes on. */
 	int (*vm_added)(struct source *src, const struct vm *vm);
-	void (*vm_gone)(struct source *src,
-	                const struct vm *vm); /* also after a failed vm_added() */
+	/*
+	 * The VM's process has ended: a last chance to append samples of it, before vm_gone().
+	 * Not called for a VM that goes away to come back with another description.
+	 */
+	void (*vm_exited)(struct source *src, const struct vm *vm, const struct vm_exit *how,
+	                  int64_t now_ms, struct batch *out);
+	/* Also after a failed vm_added(). */
+	void (*vm_gone)(struct source *src, const struct vm *vm);
 
+	/* A tick begins: whoever answers late is asked now, while the others collect. */
+	void (*begin)(struct source *src);
 	/*
 	 * Appends this source's samples of all its VMs to @out (batch_begin_vm(), batch_add()),
-	 * stamped @now_ms. Returns 0, or a negative errno when reading failed; what was appended
-	 * before stays valid.
+	 * stamped @now_ms. Returns 0, or a negative errno when reading failed (then @e may say
+	 * more); what was appended before stays valid.
 	 */
-	int (*collect)(struct source *src, int64_t now_ms, struct batch *out);
+	int (*collect)(struct source *src, int64_t now_ms, struct batch *out, struct err *e);
+	/* Some ten times a second (sources_sample()): for peaks inside the interval. */
+	int (*sample)(struct source *src, uint64_t mono_ns);
 	void (*free)(struct source *src); /* NULL is fine, half-opened is fine */
 };
 

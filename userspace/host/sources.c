@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "userspace/base/alloc.h"
 #include "userspace/base/cleanup.h"
@@ -26,7 +27,7 @@ struct slot {
 	struct source *src; /* NULL: off */
 	uint64_t reopen_ns, wait_ns;
 	uint32_t n_failures; /* in a row */
-	char why[256];       /* it is off */
+	char why[256];       /* it is off; sources.lock */
 	_Atomic int64_t n_errors, n_samples, collect_ns;
 	_Atomic int up; /* as @src, for the thread that writes metrics */
 };
@@ -35,20 +36,30 @@ struct sources {
 	const struct host_conf *conf;
 	struct slot slots[SOURCES_MAX];
 	size_t n;
+	pthread_mutex_t lock; /* of the reasons, which another thread reads for /metrics */
 };
 
-static bool is_wanted(const struct host_conf *conf, const char *name)
+static bool is_wanted(const struct host_conf *conf, const struct source_ops *ops)
 {
+	if (ops->is_chosen && !ops->is_chosen(conf))
+		return false;
 	for (size_t i = 0; i < conf->sources.n; i++) {
-		if (strcmp(conf->sources.v[i], name) == 0)
+		if (strcmp(conf->sources.v[i], ops->name) == 0)
 			return true;
 	}
 	return conf->sources.n == 0;
 }
 
-static void switch_off(struct slot *s, const char *why)
+static void set_why(struct sources *all, struct slot *s, const char *why)
 {
+	pthread_mutex_lock(&all->lock);
 	(void)snprintf(s->why, sizeof(s->why), "%s", why);
+	pthread_mutex_unlock(&all->lock);
+}
+
+static void switch_off(struct sources *all, struct slot *s, const char *why)
+{
+	set_why(all, s, why);
 	if (s->src)
 		s->ops->free(s->src);
 	s->src = NULL;
@@ -59,19 +70,19 @@ static void switch_off(struct slot *s, const char *why)
 	         U64("again_in_s", s->wait_ns / 1000000000));
 }
 
-static void open_slot(struct slot *s, const struct host_conf *conf)
+static void open_slot(struct sources *all, struct slot *s)
 {
 	struct err e = ERR_INIT;
-	int r = s->ops->open(&s->src, conf, &e);
+	int r = s->ops->open(&s->src, all->conf, &e);
 
 	if (r < 0) {
 		s->src = NULL; /* outputs are set on success only, but do not rely on it */
 		atomic_fetch_add(&s->n_errors, 1);
-		switch_off(s, e.msg[0] ? e.msg : strerror(-r));
+		switch_off(all, s, e.msg[0] ? e.msg : strerror(-r));
 		return;
 	}
 	s->n_failures = 0;
-	s->why[0] = '\0';
+	set_why(all, s, "");
 	atomic_store(&s->up, 1);
 	log_info("source: on", STRV("source", s->ops->name));
 }
@@ -95,12 +106,13 @@ int sources_new(struct sources **ret, const struct source_ops *const *table,
 	if (!s)
 		return -ENOMEM;
 	s->conf = conf;
+	pthread_mutex_init(&s->lock, NULL);
 	for (size_t i = 0; table[i]; i++) {
-		if (!is_wanted(conf, table[i]->name))
+		if (!is_wanted(conf, table[i]))
 			continue;
 		assert(s->n < SOURCES_MAX);
 		s->slots[s->n].ops = table[i];
-		open_slot(&s->slots[s->n++], conf);
+		open_slot(s, &s->slots[s->n++]);
 	}
 	*ret = s;
 	return 0;
@@ -112,12 +124,18 @@ void sources_free(struct sources *s)
 		if (s->slots[i].src)
 			s->slots[i].ops->free(s->slots[i].src);
 	}
+	if (s)
+		pthread_mutex_destroy(&s->lock);
 	free(s);
 }
 
 void sources_set_conf(struct sources *s, const struct host_conf *conf)
 {
 	s->conf = conf;
+	for (size_t i = 0; i < s->n; i++) {
+		if (s->slots[i].src && s->slots[i].ops->set_conf)
+			s->slots[i].ops->set_conf(s->slots[i].src, conf);
+	}
 }
 
 void sources_vm_added(struct sources *s, const struct vm *vm)
@@ -134,6 +152,17 @@ void sources_vm_gone(struct sources *s, const struct vm *vm)
 	}
 }
 
+void sources_vm_exited(struct sources *s, const struct vm *vm, const struct vm_exit *how,
+                       int64_t now_ms, struct batch *out)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		if (!s->slots[i].src || !s->slots[i].ops->vm_exited)
+			continue;
+		batch_begin_source(out);
+		s->slots[i].ops->vm_exited(s->slots[i].src, vm, how, now_ms, out);
+	}
+}
+
 static int tell_vm(void *ctx, const struct vm *vm)
 {
 	slot_vm_added(ctx, vm);
@@ -144,14 +173,15 @@ static void reopen(struct sources *s, struct slot *slot, const struct registry *
 {
 	if (slot->src || clock_mono_ns() < slot->reopen_ns)
 		return;
-	open_slot(slot, s->conf);
+	open_slot(s, slot);
 	if (slot->src)
 		(void)registry_each(vms, tell_vm, slot);
 }
 
-static void count_result(struct slot *s, int r)
+static void count_result(struct sources *all, struct slot *s, int r, const struct err *e)
 {
-	char why[128];
+	const char *cause = e->msg[0] ? e->msg : strerror(-r);
+	char why[256];
 
 	if (r == 0) {
 		s->n_failures = 0;
@@ -161,33 +191,61 @@ static void count_result(struct slot *s, int r)
 	atomic_fetch_add(&s->n_errors, 1);
 	if (r == -ENOSPC) /* the batch is full: not the source's fault, and counted there */
 		return;
-	log_warn("source: collecting failed", STRV("source", s->ops->name),
-	         STRV("why", strerror(-r)));
+	log_warn("source: collecting failed", STRV("source", s->ops->name), STRV("why", cause));
 	if (++s->n_failures < SOURCES_FAILURES_MAX)
 		return;
-	(void)snprintf(why, sizeof(why), "collecting failed %d times in a row: %s",
-	               SOURCES_FAILURES_MAX, strerror(-r));
-	switch_off(s, why);
+	(void)snprintf(why, sizeof(why), "collecting failed %d times in a row: %.180s",
+	               SOURCES_FAILURES_MAX, cause);
+	switch_off(all, s, why);
+}
+
+static void collect_slot(struct sources *s, struct slot *slot, int64_t now_ms, struct batch *out)
+{
+	uint64_t begin_ns = clock_mono_ns();
+	size_t before = batch_n_samples(out);
+	struct err e = ERR_INIT;
+
+	batch_begin_source(out);
+	int r = slot->ops->collect(slot->src, now_ms, out, &e);
+
+	atomic_fetch_add(&slot->n_samples, (int64_t)(batch_n_samples(out) - before));
+	atomic_fetch_add(&slot->collect_ns, (int64_t)(clock_mono_ns() - begin_ns));
+	count_result(s, slot, r, &e);
 }
 
 void sources_collect(struct sources *s, const struct registry *vms, int64_t now_ms,
                      struct batch *out)
 {
 	for (size_t i = 0; i < s->n; i++) {
-		struct slot *slot = &s->slots[i];
-		uint64_t begin_ns = clock_mono_ns();
-		size_t before = batch_n_samples(out);
-
-		reopen(s, slot, vms);
-		if (!slot->src)
-			continue;
-		batch_begin_source(out);
-		int r = slot->ops->collect(slot->src, now_ms, out);
-
-		atomic_fetch_add(&slot->n_samples, (int64_t)(batch_n_samples(out) - before));
-		atomic_fetch_add(&slot->collect_ns, (int64_t)(clock_mono_ns() - begin_ns));
-		count_result(slot, r);
+		reopen(s, &s->slots[i], vms);
+		if (s->slots[i].src && s->slots[i].ops->begin)
+			s->slots[i].ops->begin(s->slots[i].src);
 	}
+	for (size_t i = 0; i < s->n; i++) {
+		if (s->slots[i].src)
+			collect_slot(s, &s->slots[i], now_ms, out);
+	}
+}
+
+static uint64_t thread_cpu_ns(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t sources_sample(struct sources *s, uint64_t mono_ns)
+{
+	uint64_t begin_ns = thread_cpu_ns();
+
+	for (size_t i = 0; i < s->n; i++) {
+		const struct slot *slot = &s->slots[i];
+
+		if (slot->src && slot->ops->sample && slot->ops->sample(slot->src, mono_ns) < 0)
+			atomic_fetch_add(&s->slots[i].n_errors, 1);
+	}
+	return thread_cpu_ns() - begin_ns;
 }
 
 size_t sources_n_up(const struct sources *s)
@@ -237,26 +295,34 @@ static const struct {
 	const char *name, *type, *help;
 	double (*read)(const struct slot *s);
 } families[] = {
-	{ "periscope_host_source_up", "gauge", "1 while the source works, 0 while it is off.",
-	  read_up },
+	{ "periscope_host_source_up", "gauge",
+	  "1 while the source works; 0, with the reason, while it is off.", read_up },
 	{ "periscope_host_source_errors_total", "counter", "Failures of the source.", read_errors },
 	{ "periscope_host_source_samples_total", "counter", "Samples collected.", read_samples },
 	{ "periscope_host_source_collect_seconds_total", "counter", "Time spent collecting.",
 	  read_seconds },
 };
 
+static void put_metric(struct buf *out, struct sources *s, struct slot *slot, size_t family)
+{
+	_cleanup_(buf_done) struct buf labels = BUF_INIT;
+
+	metrics_put_label(&labels, "source", slot->ops->name);
+	pthread_mutex_lock(&s->lock);
+	if (families[family].read == read_up && slot->why[0])
+		metrics_put_label(&labels, "reason", slot->why);
+	pthread_mutex_unlock(&s->lock);
+	metrics_put(out, families[family].name, buf_cstr(&labels), families[family].read(slot));
+}
+
 void sources_metrics(struct buf *out, void *sources)
 {
-	const struct sources *s = sources;
-	char label[64];
+	struct sources *s = sources;
 
 	for (size_t f = 0; f < ARRAY_SIZE(families); f++) {
 		metrics_put_family(out, families[f].name, families[f].type, families[f].help);
-		for (size_t i = 0; i < s->n; i++) {
-			(void)snprintf(label, sizeof(label), "source=\"%s\"",
-			               s->slots[i].ops->name);
-			metrics_put(out, families[f].name, label, families[f].read(&s->slots[i]));
-		}
+		for (size_t i = 0; i < s->n; i++)
+			put_metric(out, s, &s->slots[i], f);
 	}
 }
 

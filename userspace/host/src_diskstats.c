@@ -32,7 +32,7 @@ static const enum series_id ids[DISKSTATS_FIELDS] = {
 
 /* A disk of a VM; the array is kept in order of the device, for the look-up of each line. */
 struct disk_slot {
-	struct vm vm;
+	const struct vm *vm; /* borrowed */
 	uint32_t disk;
 	bool seen;
 	struct diskstats stats;
@@ -78,7 +78,7 @@ static int diskstats_open(struct source **ret_src, const struct host_conf *conf,
 
 static dev_t dev_of(const struct disk_slot *d)
 {
-	return d->vm.disks[d->disk].dev;
+	return d->vm->disks[d->disk].dev;
 }
 
 static int cmp_disk(const void *a, const void *b)
@@ -96,7 +96,7 @@ static int add_disk(struct source *src, const struct vm *vm, uint32_t disk)
 		free(d);
 		return -ENOMEM;
 	}
-	d->vm = *vm;
+	d->vm = vm;
 	d->disk = disk;
 	src->disks[src->n_disks++] = d;
 	return 0;
@@ -119,7 +119,7 @@ static void diskstats_vm_gone(struct source *src, const struct vm *vm)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < src->n_disks; i++) {
-		if (src->disks[i]->vm.id == vm->id)
+		if (src->disks[i]->vm->id == vm->id)
 			free(src->disks[i]);
 		else
 			src->disks[kept++] = src->disks[i];
@@ -150,17 +150,17 @@ static int on_line(void *ctx, const struct diskstats *stats)
 
 static int emit(const struct disk_slot *d, int64_t now_ms, struct batch *out)
 {
-	const char *extra[] = { d->vm.disks[d->disk].guest_name };
-	int r = batch_begin_vm(out, &d->vm, now_ms);
+	const char *extra[] = { d->vm->disks[d->disk].guest_name };
+	int r = batch_begin_vm(out, d->vm, now_ms);
 
 	for (int i = 0; i < DISKSTATS_FIELDS && r == 0; i++)
 		r = batch_add(out, ids[i], extra, (double)d->stats.v[i]);
 	return r;
 }
 
-static int diskstats_collect(struct source *src, int64_t now_ms, struct batch *out)
+static int diskstats_collect(struct source *src, int64_t now_ms, struct batch *out, struct err *e)
 {
-	int r;
+	int r = 0;
 
 	if (src->n_disks == 0)
 		return 0;
@@ -168,10 +168,12 @@ static int diskstats_collect(struct source *src, int64_t now_ms, struct batch *o
 		src->disks[i]->seen = false;
 	buf_clear(&src->text);
 	if (lseek(src->fd, 0, SEEK_SET) < 0)
-		return neg_errno();
-	r = file_read_fd(src->fd, &src->text, FILE_BYTES_MAX);
+		r = neg_errno();
 	if (r == 0)
-		r = diskstats_parse(buf_str(&src->text), on_line, src, NULL);
+		r = file_read_fd(src->fd, &src->text, FILE_BYTES_MAX);
+	if (r < 0)
+		return err_set(e, r, "/proc/diskstats: %s", strerror(-r));
+	r = diskstats_parse(buf_str(&src->text), on_line, src, NULL);
 	for (size_t i = 0; i < src->n_disks && r == 0; i++) {
 		if (src->disks[i]->seen)
 			r = emit(src->disks[i], now_ms, out);

@@ -243,10 +243,12 @@ static int emit(struct source *src, struct slot *s, uint64_t now_ns, struct batc
 	return guest_emit(src->sample, &s->floor, out);
 }
 
-static int guest_source_collect(struct source *src, int64_t now_ms, struct batch *out)
+static int guest_source_collect(struct source *src, int64_t now_ms, struct batch *out,
+                                struct err *e)
 {
 	int r = 0;
 
+	(void)e;
 	look_at_profiles(src);
 	for (size_t i = 0; i < src->n && r == 0; i++) {
 		struct slot *s = src->slots[i];
@@ -265,10 +267,23 @@ static int guest_source_collect(struct source *src, int64_t now_ms, struct batch
 	return r;
 }
 
+/* What the host saw of a VM must not end what the guest has counted. */
+static void guest_source_vm_exited(struct source *src, const struct vm *vm,
+                                   const struct vm_exit *how, int64_t now_ms, struct batch *out)
+{
+	(void)how;
+	for (size_t i = 0; i < src->n; i++) {
+		if (src->slots[i]->vm->id == vm->id && src->slots[i]->view != VIEW_NONE &&
+		    batch_begin_vm(out, vm, now_ms) == 0)
+			guest_emit_nothing(~0u, out);
+	}
+}
+
 const struct source_ops guest_source = {
 	.name = "guest",
 	.open = guest_source_open,
 	.vm_added = guest_source_vm_added,
+	.vm_exited = guest_source_vm_exited,
 	.vm_gone = guest_source_vm_gone,
 	.collect = guest_source_collect,
 	.free = guest_source_free,

@@ -1,106 +1,132 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Source vm_task: the CPU time of every vCPU by mode, host-side steal, and throttling.
+ * Source vm_task: CPU time of every VM: by mode (cpu_account.h), throttling, burst balance
+ * (cpu_class.h) and peaks.
  *
- * Modes    The host sees how long a vCPU thread ran and how long it waited, not what the guest did
- *          with it. user = guest code, system = the VMM's and KVM's own work, steal = ready but not
- *          running, idle = the rest of the wall clock; the other six are 0. Under emulation
- *          (no KVM) all the thread's time is guest code.
- * Steal    run_delay contains throttled time, so that has to come off: what CFS bandwidth held back
- *          is the VM's own limit and not a busy host. Throttling is kept for the cgroup, delay for
- *          the thread; each thread bears its share of the interval's throttling by its delay.
- * Counters Everything is accumulated from differences that are never negative: a counter does not
- *          run backwards when the kernel's estimate of a share changes.
+ * Slots    A VM has a number below SLOTS_MAX, which the reader's records carry: no search.
+ * Parking  A VM whose description changes goes away and comes back at once. It is the same
+ *          process, so what was counted and saved up for it stays: a slot waits for its process
+ *          to come back until the next collection is over.
+ * Peaks    sample() compares what each VM used with the sample before; the kernel brings the
+ *          running threads' counters up to date at every timer tick (1 to 10 ms).
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "userspace/base/alloc.h"
 #include "userspace/base/cleanup.h"
+#include "userspace/base/clock.h"
 #include "userspace/base/err.h"
 #include "userspace/base/log.h"
 #include "userspace/base/util.h"
 #include "userspace/host/batch.h"
+#include "userspace/host/cpu_account.h"
+#include "userspace/host/cpu_class.h"
+#include "userspace/host/cpu_state.h"
+#include "userspace/host/host_conf.h"
 #include "userspace/host/source.h"
 #include "userspace/host/task_reader.h"
 #include "userspace/host/vm.h"
 #include "userspace/host/vm_age.h"
+#include "userspace/host/vm_exit.h"
 
-#define GROUPS_MAX 64 /* cgroups that the threads of one VM are spread over */
-
-enum mode {
-	USER,
-	NICE,
-	SYSTEM,
-	IDLE,
-	IOWAIT,
-	IRQ,
-	SOFTIRQ,
-	STEAL,
-	GUEST,
-	GUEST_NICE,
-	MODES
-};
-
-static const char *const mode_names[MODES] = { "user", "nice",    "system", "idle",  "iowait",
-	                                       "irq",  "softirq", "steal",  "guest", "guest_nice" };
-
-/*
- * A counter of ours: what has been added up, and the kernel's reading that it was last
- * brought to.
- */
-struct track {
-	uint64_t sum_ns, last_ns;
-};
-
-struct vcpu_slot {
-	pid_t tid;
-	uint16_t cpu_id;
-	bool seen; /* in this pass */
-	struct vm_task_rec rec;
-	struct track user, system, idle, delay;
-	uint64_t steal_ns;
-};
+#define SLOTS_MAX     VM_TASK_VMS_MAX
+#define SAVE_EVERY_NS (60ull * 1000000000)
+#define WINDOW_MIN_NS (50ull * 1000000) /* shorter ones would show the kernel's ticks */
 
 struct vm_slot {
-	struct vm vm;
-	struct vcpu_slot *vcpus; /* [vm.n_vcpus] */
-	/* of this pass */
-	uint64_t groups[GROUPS_MAX];
-	uint32_t n_groups;
-	uint64_t throttled_own_ns, throttled_parents_ns, delay_all_ns;
-	struct track throttled, delay; /* over all threads */
+	const struct vm *vm; /* borrowed; NULL: parked, or free when there is no account */
+	pid_t pid;
+	uint64_t start_ticks;
+	uint32_t n_parked; /* collections since it was parked */
+	bool ended;
+	struct cpu_account *account;
+	struct cpu_balance balance;
+	uint64_t sampled_used_ns, sampled_ns; /* 0 = not yet */
+	double peak_cpus;                     /* since the last collection; < 0 = no window yet */
 };
 
 struct source {
+	const struct host_conf *conf;
 	struct task_reader *reader;
-	struct vm_slot **vms;
-	size_t n_vms, vms_cap;
+	struct vm_slot *slots; /* [n_slots], the first ones of SLOTS_MAX */
+	size_t n_slots, slots_cap;
+	struct cpu_state saved; /* of a daemon before us, until their VMs come */
+	uint64_t save_ns;
+	bool save_failed;
 };
 
-/* How much the kernel's counter grew since the last look; a fall counts as nothing. */
-static uint64_t track_delta(struct track *t, uint64_t now_ns)
-{
-	uint64_t delta = now_ns > t->last_ns ? now_ns - t->last_ns : 0;
+/* ---- state over restarts ------------------------------------------------------------------- */
 
-	t->last_ns = now_ns;
-	t->sum_ns += delta;
-	return delta;
+static void load_state(struct source *src)
+{
+	size_t n_bad = 0;
+	int r = cpu_state_load(&src->saved, src->conf->state_dir, &n_bad);
+
+	if (r < 0 || n_bad > 0)
+		log_warn("vm_task: burst balances were not all read",
+		         STRV("folder", src->conf->state_dir), U64("bad_lines", n_bad),
+		         STRV("why", r < 0 ? strerror(-r) : ""));
+}
+
+static bool has_balance(const struct vm_slot *slot)
+{
+	return slot->account && !slot->ended && slot->balance.at_ns != 0;
+}
+
+static int gather_state(const struct source *src, struct cpu_state *all)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < src->n_slots && r == 0; i++) {
+		const struct vm_slot *slot = &src->slots[i];
+		const struct cpu_state_row row = { slot->pid, slot->start_ticks,
+			                           slot->balance.at_ns, slot->balance.used_ns,
+			                           slot->balance.ns };
+
+		if (has_balance(slot))
+			r = cpu_state_put(all, &row);
+	}
+	/* Those whose VMs were not found again yet. */
+	for (size_t i = 0; i < src->saved.n && r == 0; i++)
+		r = cpu_state_put(all, &src->saved.rows[i]);
+	return r == -ENOSPC ? 0 : r;
+}
+
+static void save_state(struct source *src)
+{
+	_cleanup_(cpu_state_done) struct cpu_state all = { 0 };
+	int r = gather_state(src, &all);
+
+	if (r == 0 && all.n > 0)
+		r = cpu_state_save(&all, src->conf->state_dir);
+	if (r < 0 && !src->save_failed)
+		log_warn("vm_task: burst balances are not kept",
+		         STRV("folder", src->conf->state_dir), STRV("why", strerror(-r)));
+	src->save_failed = r < 0;
+	src->save_ns = clock_mono_ns() + SAVE_EVERY_NS;
+}
+
+/* ---- VMs ------------------------------------------------------------------------------------ */
+
+static void slot_clear(struct vm_slot *slot)
+{
+	cpu_account_free(slot->account);
+	*slot = (struct vm_slot){ 0 };
 }
 
 static void vm_task_free(struct source *src)
 {
 	if (!src)
 		return;
-	for (size_t i = 0; i < src->n_vms; i++) {
-		free(src->vms[i]->vcpus);
-		free(src->vms[i]);
-	}
-	free(src->vms);
+	if (src->conf && src->n_slots > 0)
+		save_state(src);
+	for (size_t i = 0; i < src->n_slots; i++)
+		slot_clear(&src->slots[i]);
+	free(src->slots);
+	cpu_state_done(&src->saved);
 	task_reader_free(src->reader);
 	free(src);
 }
@@ -113,211 +139,267 @@ static int vm_task_open(struct source **ret_src, const struct host_conf *conf, s
 	struct err why = ERR_INIT;
 	int r;
 
-	(void)conf;
 	if (!src)
 		return -ENOMEM;
+	src->conf = conf;
 	r = task_reader_open(&src->reader, true, &why);
 	if (r < 0)
 		return err_set(e, r, "vm_task: %s", strerror(-r));
 	if (!task_reader_uses_bpf(src->reader))
 		log_warn("vm_task: fell back to /proc", STRV("reason", why.msg));
+	load_state(src);
+	src->save_ns = clock_mono_ns() + SAVE_EVERY_NS;
 	*ret_src = TAKE_PTR(src);
+	return 0;
+}
+
+static void vm_task_set_conf(struct source *src, const struct host_conf *conf)
+{
+	src->conf = conf;
+}
+
+static struct vm_slot *find_parked(struct source *src, const struct vm *vm)
+{
+	for (size_t i = 0; i < src->n_slots; i++) {
+		struct vm_slot *slot = &src->slots[i];
+
+		if (slot->account && !slot->vm && !slot->ended && slot->pid == vm->pid &&
+		    slot->start_ticks == vm->start_ticks)
+			return slot;
+	}
+	return NULL;
+}
+
+static int find_free(struct source *src, struct vm_slot **ret)
+{
+	for (size_t i = 0; i < src->n_slots; i++) {
+		if (!src->slots[i].account) {
+			*ret = &src->slots[i];
+			return 0;
+		}
+	}
+	if (src->n_slots == SLOTS_MAX)
+		return -ENOSPC;
+	if (MEM_GROW(src->slots, src->slots_cap, src->n_slots + 1) < 0)
+		return -ENOMEM;
+	*ret = &src->slots[src->n_slots++];
+	**ret = (struct vm_slot){ 0 };
+	return 0;
+}
+
+static void restore_balance(struct source *src, struct vm_slot *slot)
+{
+	struct cpu_state_row row;
+
+	if (cpu_state_take(&src->saved, slot->pid, slot->start_ticks, &row))
+		slot->balance = (struct cpu_balance){ .at_ns = row.at_ns,
+			                              .used_ns = row.used_ns,
+			                              .ns = row.balance_ns };
+}
+
+static int slot_fill(struct source *src, struct vm_slot *slot, const struct vm *vm)
+{
+	int r = cpu_account_new(&slot->account, vm);
+
+	if (r < 0)
+		return r;
+	slot->pid = vm->pid;
+	slot->start_ticks = vm->start_ticks;
+	slot->peak_cpus = -1;
+	restore_balance(src, slot);
 	return 0;
 }
 
 static int vm_task_vm_added(struct source *src, const struct vm *vm)
 {
-	struct vm_slot *slot = mem_zalloc(1, sizeof(*slot));
-	int r;
+	struct vm_slot *slot = find_parked(src, vm);
+	int r = slot ? cpu_account_adopt(slot->account, vm) : find_free(src, &slot);
 
-	if (!slot)
-		return -ENOMEM;
-	slot->vm = *vm;
-	slot->vcpus = mem_zalloc(vm->n_vcpus, sizeof(*slot->vcpus));
-	r = slot->vcpus && MEM_GROW(src->vms, src->vms_cap, src->n_vms + 1) == 0 ? 0 : -ENOMEM;
+	if (r == 0 && !slot->account)
+		r = slot_fill(src, slot, vm);
 	if (r == 0)
-		r = task_reader_watch(src->reader, vm->pid);
+		r = task_reader_watch(src->reader, vm->pid, (uint32_t)(slot - src->slots));
 	if (r < 0) {
-		free(slot->vcpus);
-		free(slot);
+		if (slot)
+			slot_clear(slot);
 		return r;
 	}
-	for (uint32_t i = 0; i < vm->n_vcpus; i++) {
-		slot->vcpus[i].tid = vm->vcpus[i].tid;
-		slot->vcpus[i].cpu_id = vm->vcpus[i].cpu_id;
-	}
-	src->vms[src->n_vms++] = slot;
+	slot->vm = vm;
+	slot->n_parked = 0;
 	return 0;
 }
 
-static void vm_task_vm_gone(struct source *src, const struct vm *vm)
+static struct vm_slot *slot_of(struct source *src, const struct vm *vm)
 {
-	for (size_t i = 0; i < src->n_vms; i++) {
-		if (src->vms[i]->vm.id != vm->id)
-			continue;
-		task_reader_unwatch(src->reader, vm->pid);
-		free(src->vms[i]->vcpus);
-		free(src->vms[i]);
-		src->vms[i] = src->vms[--src->n_vms];
-		return;
-	}
-}
-
-/* ---- one pass over the threads -------------------------------------------- */
-
-static struct vm_slot *slot_of(struct source *src, __u32 tgid)
-{
-	for (size_t i = 0; i < src->n_vms; i++) {
-		if (src->vms[i]->vm.pid == (pid_t)tgid)
-			return src->vms[i];
+	for (size_t i = 0; i < src->n_slots; i++) {
+		if (src->slots[i].vm && src->slots[i].vm->id == vm->id)
+			return &src->slots[i];
 	}
 	return NULL;
 }
 
-/* Threads share a cgroup as a rule; each cgroup's throttling counts once. */
-static void note_group(struct vm_slot *slot, const struct vm_task_rec *rec)
+static void vm_task_vm_gone(struct source *src, const struct vm *vm)
 {
-	for (uint32_t i = 0; i < slot->n_groups; i++) {
-		if (slot->groups[i] == rec->group)
-			return;
-	}
-	if (slot->n_groups == GROUPS_MAX)
+	struct vm_slot *slot = slot_of(src, vm);
+
+	if (!slot)
 		return;
-	slot->groups[slot->n_groups++] = rec->group;
-	slot->throttled_own_ns += rec->throttled_ns;
-	slot->throttled_parents_ns = MAX(slot->throttled_parents_ns, rec->throttled_parents_ns);
+	task_reader_unwatch(src->reader, vm->pid);
+	slot->vm = NULL;
+	if (slot->ended)
+		slot_clear(slot);
 }
+
+/* ---- one pass over the threads -------------------------------------------------------------- */
 
 static int on_record(void *ctx, const struct vm_task_rec *rec)
 {
-	struct vm_slot *slot = slot_of(ctx, rec->tgid);
+	struct source *src = ctx;
 
-	if (!slot)
-		return 0;
-	note_group(slot, rec);
-	slot->delay_all_ns += rec->run_delay_ns;
-	for (uint32_t i = 0; i < slot->vm.n_vcpus; i++) {
-		if (slot->vcpus[i].tid == (pid_t)rec->tid) {
-			slot->vcpus[i].rec = *rec;
-			slot->vcpus[i].seen = true;
-		}
-	}
+	if (rec->slot < src->n_slots && src->slots[rec->slot].vm)
+		cpu_account_thread(src->slots[rec->slot].account, rec);
 	return 0;
 }
 
-static void begin_pass(struct vm_slot *slot)
+static uint64_t boottime_ns(void)
 {
-	slot->n_groups = 0;
-	slot->throttled_own_ns = slot->throttled_parents_ns = slot->delay_all_ns = 0;
-	for (uint32_t i = 0; i < slot->vm.n_vcpus; i++)
-		slot->vcpus[i].seen = false;
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_BOOTTIME, &ts); /* what start_ticks counts in */
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-/* ---- accounting ----------------------------------------------------------- */
-
-/*
- * The kernel samples guest time in ticks but runtime exactly: take the share of the one
- * from the other.
- */
-static uint64_t guest_ns(const struct vm *vm, const struct vm_task_rec *rec)
+static uint32_t vcpus_of(const struct vm *vm)
 {
-	uint64_t sampled = rec->utime_ns + rec->stime_ns;
-
-	if (!vm->kvm)
-		return rec->exec_ns;
-	if (sampled == 0)
-		return 0;
-	return (uint64_t)((double)rec->exec_ns *
-	                  ((double)MIN(rec->gtime_ns, sampled) / (double)sampled));
+	return vm->n_vcpus_spec > 0 ? vm->n_vcpus_spec : vm->n_vcpus;
 }
 
-static void account_vcpu(struct vm_slot *slot, struct vcpu_slot *v, double own_share,
-                         uint64_t elapsed_ns)
+static int emit_class(const struct source *src, struct vm_slot *slot, uint64_t now_ns,
+                      struct batch *out)
 {
-	uint64_t guest = guest_ns(&slot->vm, &v->rec);
-	uint64_t busy = v->rec.exec_ns + v->rec.run_delay_ns;
+	const char *name = slot->vm->cpu_class[0] ? slot->vm->cpu_class : src->conf->cpu_class;
+	const struct cpu_class *c = cpu_class_find(&src->conf->cpu_classes, name);
+	const uint32_t n = vcpus_of(slot->vm);
+	double baseline = c ? cpu_class_baseline(c, n) : cpu_account_limit(slot->account);
+	int r = baseline > 0 ? batch_add(out, FLY_INSTANCE_CPU_BASELINE, NULL, baseline) : 0;
 
-	(void)track_delta(&v->user, guest);
-	(void)track_delta(&v->system, v->rec.exec_ns - guest);
-	(void)track_delta(&v->idle, elapsed_ns > busy ? elapsed_ns - busy : 0);
-	v->steal_ns += (uint64_t)((double)track_delta(&v->delay, v->rec.run_delay_ns) * own_share);
+	if (r < 0 || !c || c->balance_max_ms == 0)
+		return r;
+	cpu_balance_step(&slot->balance, c, n, now_ns, cpu_account_used_ns(slot->account));
+	r = batch_add(out, FLY_INSTANCE_CPU_BALANCE, NULL, slot->balance.ns);
+	return r < 0 ? r
+	             : batch_add(out, FLY_INSTANCE_CPU_SECONDS_TO_THROTTLE, NULL,
+	                         cpu_balance_seconds_left(&slot->balance, c, n));
 }
 
-static void account_vm(struct vm_slot *slot)
+static int emit_peak(struct vm_slot *slot, struct batch *out)
 {
-	uint64_t throttled =
-		track_delta(&slot->throttled, slot->throttled_own_ns + slot->throttled_parents_ns);
-	uint64_t delay = track_delta(&slot->delay, slot->delay_all_ns);
-	/* The part of the delay that was not our own limit. */
-	double own_share = delay > throttled ? (double)(delay - throttled) / (double)delay : 0;
-	uint64_t elapsed_ns = vm_age_ns(&slot->vm);
+	const uint32_t n = vcpus_of(slot->vm);
+	double peak = slot->peak_cpus;
 
-	for (uint32_t i = 0; i < slot->vm.n_vcpus; i++) {
-		if (slot->vcpus[i].seen)
-			account_vcpu(slot, &slot->vcpus[i], own_share, elapsed_ns);
-	}
+	slot->peak_cpus = -1;
+	return peak < 0 || n == 0 ? 0 : batch_add(out, FLY_INSTANCE_CPU_PEAK_RATIO, NULL, peak / n);
 }
 
-static int emit_vcpu(struct batch *out, const struct vcpu_slot *v)
-{
-	const uint64_t by_mode[MODES] = { [USER] = v->user.sum_ns,
-		                          [SYSTEM] = v->system.sum_ns,
-		                          [IDLE] = v->idle.sum_ns,
-		                          [STEAL] = v->steal_ns };
-	char cpu_id[8];
-	int r = 0;
-
-	(void)snprintf(cpu_id, sizeof(cpu_id), "%u", v->cpu_id);
-	for (int m = 0; m < MODES && r == 0; m++) {
-		const char *extra[] = { cpu_id, mode_names[m] };
-
-		r = batch_add(out, FLY_INSTANCE_CPU, extra, (double)by_mode[m]);
-	}
-	if (r == 0) {
-		const char *extra[] = { cpu_id };
-
-		r = batch_add(out, FLY_INSTANCE_CPU_STEAL_HOST_SECONDS, extra, (double)v->steal_ns);
-	}
-	return r;
-}
-
-static int emit_vm(const struct source *src, const struct vm_slot *slot, int64_t now_ms,
+static int emit_vm(const struct source *src, struct vm_slot *slot, int64_t now_ms, uint64_t now_ns,
                    struct batch *out)
 {
-	int r = batch_begin_vm(out, &slot->vm, now_ms);
+	int r = batch_begin_vm(out, slot->vm, now_ms);
 
-	for (uint32_t i = 0; i < slot->vm.n_vcpus && r == 0; i++) {
-		if (slot->vcpus[i].seen)
-			r = emit_vcpu(out, &slot->vcpus[i]);
-	}
-	/*
-	 * /proc knows nothing of bandwidth: then there is no series, rather than a 0 that is a
-	 * guess.
-	 */
-	if (r == 0 && task_reader_uses_bpf(src->reader) && slot->n_groups > 0)
-		r = batch_add(out, FLY_INSTANCE_CPU_THROTTLE, NULL, (double)slot->throttled.sum_ns);
-	return r;
+	cpu_account_end(slot->account, vm_age_ns(slot->vm));
+	/* /proc knows nothing of bandwidth: no series then, rather than a 0 that is a guess. */
+	if (r == 0)
+		r = cpu_account_emit(slot->account, task_reader_uses_bpf(src->reader), out);
+	if (r == 0)
+		r = emit_class(src, slot, now_ns, out);
+	return r < 0 ? r : emit_peak(slot, out);
 }
 
-static int vm_task_collect(struct source *src, int64_t now_ms, struct batch *out)
+static void drop_parked(struct source *src)
+{
+	for (size_t i = 0; i < src->n_slots; i++) {
+		struct vm_slot *slot = &src->slots[i];
+
+		if (slot->account && !slot->vm && slot->n_parked++ > 0)
+			slot_clear(slot);
+	}
+}
+
+static int vm_task_collect(struct source *src, int64_t now_ms, struct batch *out, struct err *e)
 {
 	int r;
 
-	for (size_t i = 0; i < src->n_vms; i++)
-		begin_pass(src->vms[i]);
-	r = task_reader_read(src->reader, on_record, src);
-	for (size_t i = 0; i < src->n_vms && r == 0; i++) {
-		account_vm(src->vms[i]);
-		r = emit_vm(src, src->vms[i], now_ms, out);
+	for (size_t i = 0; i < src->n_slots; i++) {
+		if (src->slots[i].vm)
+			cpu_account_begin(src->slots[i].account);
 	}
+	r = task_reader_read(src->reader, on_record, src);
+	if (r < 0)
+		return err_set(e, r, "cannot read the tasks: %s", strerror(-r));
+	uint64_t now_ns = boottime_ns();
+
+	for (size_t i = 0; i < src->n_slots && r == 0; i++) {
+		if (src->slots[i].vm)
+			r = emit_vm(src, &src->slots[i], now_ms, now_ns, out);
+	}
+	drop_parked(src);
+	if (clock_mono_ns() >= src->save_ns)
+		save_state(src);
 	return r;
+}
+
+static void vm_task_vm_exited(struct source *src, const struct vm *vm, const struct vm_exit *how,
+                              int64_t now_ms, struct batch *out)
+{
+	struct vm_slot *slot = slot_of(src, vm);
+
+	if (!slot)
+		return;
+	slot->ended = true;
+	if (how->n_threads == 0)
+		return;
+	cpu_account_finish(slot->account, how->threads, how->n_threads, vm_age_ns(vm));
+	if (batch_begin_vm(out, vm, now_ms) == 0)
+		(void)cpu_account_emit(slot->account, task_reader_uses_bpf(src->reader), out);
+}
+
+/* ---- peaks ---------------------------------------------------------------------------------- */
+
+static void sample_slot(const struct source *src, struct vm_slot *slot, uint64_t mono_ns)
+{
+	uint64_t used_ns = task_reader_used_ns(src->reader, (uint32_t)(slot - src->slots));
+	uint64_t window_ns = mono_ns - slot->sampled_ns;
+
+	if (slot->sampled_ns != 0 && window_ns < WINDOW_MIN_NS)
+		return;
+	if (slot->sampled_ns != 0)
+		slot->peak_cpus = MAX(slot->peak_cpus, (double)(used_ns - slot->sampled_used_ns) /
+		                                               (double)window_ns);
+	slot->sampled_used_ns = used_ns;
+	slot->sampled_ns = mono_ns;
+}
+
+static int vm_task_sample(struct source *src, uint64_t mono_ns)
+{
+	int r = task_reader_sample(src->reader);
+
+	if (r < 0)
+		return r == -ENOTSUP ? 0 : r;
+	for (size_t i = 0; i < src->n_slots; i++) {
+		if (src->slots[i].vm)
+			sample_slot(src, &src->slots[i], mono_ns);
+	}
+	return 0;
 }
 
 const struct source_ops vm_task_source = {
 	.name = "vm_task",
 	.open = vm_task_open,
+	.set_conf = vm_task_set_conf,
 	.vm_added = vm_task_vm_added,
+	.vm_exited = vm_task_vm_exited,
 	.vm_gone = vm_task_vm_gone,
 	.collect = vm_task_collect,
+	.sample = vm_task_sample,
 	.free = vm_task_free,
 };

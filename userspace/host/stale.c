@@ -71,10 +71,18 @@ int64_t stale_mark_ended(struct batch *now, const struct batch *before, int64_t 
 
 int64_t stale_mark_vm(struct batch *now, const struct batch *before, uint64_t vm_id, int64_t ts_ms)
 {
+	_cleanup_(set_done) struct hash_set have = { 0 };
 	int64_t n_added = 0;
 
-	for (size_t i = 0; before && i < batch_n_samples(before); i++) {
+	if (!before)
+		return 0;
+	int r = collect_hashes(now, &have);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < batch_n_samples(before); i++) {
 		if (batch_sample_vm_id(before, i) == vm_id && !batch_sample_is_stale(before, i) &&
+		    *slot_of(&have, batch_series_hash(before, i)) == 0 &&
 		    batch_add_stale(now, before, i, ts_ms) == 0)
 			n_added++;
 	}

@@ -27,7 +27,8 @@ struct batch;
 int64_t stale_mark_ended(struct batch *now, const struct batch *before, int64_t ts_ms);
 
 /*
- * stale_mark_vm() - the same at once for a VM that ended between two ticks.
+ * stale_mark_vm() - the same at once for a VM that ended between two ticks; not for what @now has
+ * of it, its last samples.
  *
  * The next tick marks its series once more, which says nothing new and does no harm.
  */

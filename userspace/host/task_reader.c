@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "userspace/host/task_reader.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -27,27 +29,51 @@
 #define STAT_STIME       15
 #define STAT_GTIME       43
 
+struct watched {
+	pid_t tgid;
+	uint32_t slot;
+};
+
 struct task_reader {
 	struct vm_task_bpf *skel; /* NULL = /proc */
-	pid_t *tgids;             /* watched; for /proc */
-	size_t n_tgids, tgids_cap;
+	const uint64_t *used_ns;  /* [VM_TASK_VMS_MAX], the map's memory; NULL = no sampling */
+	struct watched *watched;  /* for /proc */
+	size_t n_watched, watched_cap;
 	struct vm_task_rec *records; /* [RECORDS_PER_READ] */
 	uint64_t ns_per_tick;
 };
+
+#define USED_BYTES (VM_TASK_VMS_MAX * sizeof(uint64_t))
+
+static void unmap_used(struct task_reader *r)
+{
+	if (r->used_ns)
+		(void)munmap((void *)(uintptr_t)r->used_ns, USED_BYTES);
+	r->used_ns = NULL;
+}
 
 void task_reader_free(struct task_reader *r)
 {
 	if (!r)
 		return;
+	unmap_used(r);
 	vm_task_bpf__destroy(r->skel);
-	free(r->tgids);
+	free(r->watched);
 	free(r->records);
 	free(r);
 }
 
 DEFINE_CLEANUP(struct task_reader *, task_reader_free);
 
-static int load(struct task_reader *r, struct err *e)
+static void map_used(struct task_reader *r)
+{
+	void *p = mmap(NULL, USED_BYTES, PROT_READ, MAP_SHARED,
+	               bpf_map__fd(r->skel->maps.vm_used_ns), 0);
+
+	r->used_ns = p == MAP_FAILED ? NULL : p;
+}
+
+static int try_load(struct task_reader *r, bool sample, struct err *e)
 {
 	int ret;
 
@@ -56,21 +82,33 @@ static int load(struct task_reader *r, struct err *e)
 		return err_set(e, neg_errno(), "vm_task: cannot be opened, reading /proc: %s",
 		               strerror(errno));
 	r->skel->rodata->pidns_ino = pidns_ino_of_ours();
+	(void)bpf_program__set_autoload(r->skel->progs.vm_task_sample, sample);
 	ret = vm_task_bpf__load(r->skel);
-	if (ret < 0) {
-		vm_task_bpf__destroy(r->skel);
-		r->skel = NULL;
+	if (ret < 0)
 		return err_set(e, ret, "vm_task: the kernel refused it, reading /proc: %s",
 		               strerror(-ret));
-	}
 	ret = vm_task_bpf__attach(r->skel);
-	if (ret < 0) {
-		vm_task_bpf__destroy(r->skel);
-		r->skel = NULL;
+	if (ret < 0)
 		return err_set(e, ret, "vm_task: no task iterator, reading /proc: %s",
 		               strerror(-ret));
-	}
+	if (sample)
+		map_used(r);
 	return 0;
+}
+
+/* Peaks are a luxury: where the kernel refuses the sampling program, the rest goes without. */
+static int load(struct task_reader *r, struct err *e)
+{
+	int ret = -EINVAL;
+
+	for (int sample = 1; sample >= 0 && ret < 0; sample--) {
+		ret = try_load(r, sample != 0, sample ? NULL : e);
+		if (ret < 0) {
+			vm_task_bpf__destroy(r->skel);
+			r->skel = NULL;
+		}
+	}
+	return ret;
 }
 
 int task_reader_open(struct task_reader **ret, bool allow_bpf, struct err *e)
@@ -95,19 +133,19 @@ bool task_reader_uses_bpf(const struct task_reader *r)
 	return r->skel != NULL;
 }
 
-int task_reader_watch(struct task_reader *r, pid_t tgid)
+int task_reader_watch(struct task_reader *r, pid_t tgid, uint32_t slot)
 {
 	__u32 key = (__u32)tgid;
-	__u64 value = 1;
 
+	assert(slot < VM_TASK_VMS_MAX);
 	if (r->skel)
-		return bpf_map_update_elem(bpf_map__fd(r->skel->maps.vm_tgids), &key, &value,
+		return bpf_map_update_elem(bpf_map__fd(r->skel->maps.vm_tgids), &key, &slot,
 		                           BPF_ANY);
-	if (r->n_tgids == VM_TASK_VMS_MAX)
+	if (r->n_watched == VM_TASK_VMS_MAX)
 		return -ENOSPC;
-	if (MEM_GROW(r->tgids, r->tgids_cap, r->n_tgids + 1) < 0)
+	if (MEM_GROW(r->watched, r->watched_cap, r->n_watched + 1) < 0)
 		return -ENOMEM;
-	r->tgids[r->n_tgids++] = tgid;
+	r->watched[r->n_watched++] = (struct watched){ tgid, slot };
 	return 0;
 }
 
@@ -117,9 +155,9 @@ void task_reader_unwatch(struct task_reader *r, pid_t tgid)
 
 	if (r->skel)
 		(void)bpf_map_delete_elem(bpf_map__fd(r->skel->maps.vm_tgids), &key);
-	for (size_t i = 0; i < r->n_tgids; i++) {
-		if (r->tgids[i] == tgid) {
-			r->tgids[i] = r->tgids[--r->n_tgids];
+	for (size_t i = 0; i < r->n_watched; i++) {
+		if (r->watched[i].tgid == tgid) {
+			r->watched[i] = r->watched[--r->n_watched];
 			return;
 		}
 	}
@@ -232,22 +270,25 @@ static int read_thread(const struct task_reader *r, pid_t tgid, pid_t tid, struc
 }
 
 /* A thread or process that goes away meanwhile is not an error. */
-static int read_process(const struct task_reader *r, pid_t tgid, task_record_f fn, void *ctx)
+static int read_process(const struct task_reader *r, const struct watched *w, task_record_f fn,
+                        void *ctx)
 {
 	char path[64];
 	struct dirent *entry;
 	int ret = 0;
 
-	(void)snprintf(path, sizeof(path), "/proc/%d/task", tgid);
+	(void)snprintf(path, sizeof(path), "/proc/%d/task", w->tgid);
 	DIR *dir = opendir(path);
 
 	while (dir && ret == 0 && (entry = readdir(dir)) != NULL) {
 		struct vm_task_rec rec;
 		uint64_t tid;
 
-		if (num_parse_u64(str_from(entry->d_name), &tid) == 0 &&
-		    read_thread(r, tgid, (pid_t)tid, &rec) == 0)
-			ret = fn(ctx, &rec);
+		if (num_parse_u64(str_from(entry->d_name), &tid) < 0 ||
+		    read_thread(r, w->tgid, (pid_t)tid, &rec) < 0)
+			continue;
+		rec.slot = w->slot;
+		ret = fn(ctx, &rec);
 	}
 	if (dir)
 		(void)closedir(dir);
@@ -260,7 +301,24 @@ int task_reader_read(struct task_reader *r, task_record_f fn, void *ctx)
 
 	if (r->skel)
 		return read_bpf(r, fn, ctx);
-	for (size_t i = 0; i < r->n_tgids && ret == 0; i++)
-		ret = read_process(r, r->tgids[i], fn, ctx);
+	for (size_t i = 0; i < r->n_watched && ret == 0; i++)
+		ret = read_process(r, &r->watched[i], fn, ctx);
 	return ret;
+}
+
+/* ---- between two reads ----------------------------------------------------- */
+
+int task_reader_sample(struct task_reader *r)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+
+	if (!r->used_ns)
+		return -ENOTSUP;
+	return bpf_prog_test_run_opts(bpf_program__fd(r->skel->progs.vm_task_sample), &opts);
+}
+
+uint64_t task_reader_used_ns(const struct task_reader *r, uint32_t slot)
+{
+	assert(slot < VM_TASK_VMS_MAX);
+	return r->used_ns ? __atomic_load_n(&r->used_ns[slot], __ATOMIC_RELAXED) : 0;
 }

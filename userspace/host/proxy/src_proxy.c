@@ -210,11 +210,12 @@ static void look_at_all(struct source *src)
 		log_warn("proxy: looking at connections failed", STRV("why", strerror(-r)));
 }
 
-static int proxy_collect(struct source *src, int64_t now_ms, struct batch *out)
+static int proxy_collect(struct source *src, int64_t now_ms, struct batch *out, struct err *why)
 {
 	struct emit e = { src, out, now_ms };
 	int r;
 
+	(void)why;
 	if (src->n_proxies == 0)
 		return 0;
 	pthread_mutex_lock(&src->lock);

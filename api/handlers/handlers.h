@@ -9,6 +9,10 @@
 int h_query(struct region *region, struct request *req, struct response *resp);
 int h_query_range(struct region *region, struct request *req, struct response *resp);
 
+/* h_format.c */
+int h_prettify(struct region *region, struct request *req, struct response *resp);
+int h_expand(struct region *region, struct request *req, struct response *resp);
+
 /* h_series.c, h_labels.c */
 int h_series(struct region *region, struct request *req, struct response *resp);
 int h_labels(struct region *region, struct request *req, struct response *resp);

@@ -28,6 +28,7 @@ enum ast_kind {
 	AST_ROLLUP, /* expr[window:step] offset o @ at */
 	AST_CALL,   /* rollup, transform or aggregate function */
 	AST_BINOP,
+	AST_WITH, /* only in trees that are kept as written, see parse_as_written() */
 };
 
 struct ast;
@@ -54,7 +55,8 @@ enum ast_group {
 };
 
 struct ast_call {
-	const struct fn *fn;
+	const struct fn *fn; /* NULL: a template's name, in a tree that is kept as written */
+	struct str name;     /* as written; "" = (a, b) */
 	struct ast **args;
 	uint32_t n_args;
 	bool keep_metric_names;
@@ -87,6 +89,19 @@ struct ast_binop {
 	struct str prefix;
 };
 
+struct ast_with_def {
+	struct str name;
+	const struct str *params;
+	uint32_t n_params;
+	struct ast *value;
+};
+
+struct ast_with {
+	struct ast_with_def *defs;
+	uint32_t n;
+	struct ast *body;
+};
+
 struct ast {
 	enum ast_kind kind;
 	bool parens;
@@ -107,6 +122,7 @@ struct ast {
 		struct ast_rollup rollup;
 		struct ast_call call;
 		struct ast_binop binop;
+		struct ast_with with;
 	};
 };
 

@@ -745,6 +745,8 @@ int eval_expr(struct eval *ev, const struct grid *g, const struct ast *a, struct
 		return eval_call(ev, g, a, ret);
 	case AST_BINOP:
 		return eval_binop(ev, g, a, ret);
+	case AST_WITH:
+		break;
 	}
 	return eval_fail(ev, a, "this expression cannot be evaluated");
 }

@@ -241,6 +241,7 @@ struct filters filters_common(struct arena *arena, const struct ast *a)
 	case AST_NUMBER:
 	case AST_STRING:
 	case AST_DURATION:
+	case AST_WITH:
 		break;
 	}
 	return (struct filters){ 0 };

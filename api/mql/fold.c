@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Constant folding and the turning of comparisons; see ast_fold(). */
+/* Constant folding and the turning of comparisons; see parse.h. */
 #include <errno.h>
 #include <math.h>
 
@@ -49,24 +49,6 @@ static void fold_strings(struct ast *a, struct arena *arena, int *ret_err)
 	}
 }
 
-static bool is_scalar_left(const struct ast *a)
-{
-	return a->kind == AST_NUMBER ||
-	       (a->kind == AST_CALL && (a->call.fn->flags & FN_SCALAR_LEFT));
-}
-
-/* 0.5 < foo must keep the values of foo, so it becomes foo > 0.5. */
-static void turn_comparison(struct ast_binop *b)
-{
-	struct ast *left = b->left;
-
-	if (!(b->op->flags & BINOP_CMP) || b->right->kind == AST_NUMBER || !is_scalar_left(left))
-		return;
-	b->left = b->right;
-	b->right = left;
-	b->op = binop_find(str_from(b->op->mirrored));
-}
-
 static void fold_binop(struct ast *a, struct arena *arena, int *ret_err)
 {
 	struct ast_binop *b = &a->binop;
@@ -80,8 +62,6 @@ static void fold_binop(struct ast *a, struct arena *arena, int *ret_err)
 		                               b->is_bool));
 	else if (b->left->kind == AST_STRING && b->right->kind == AST_STRING)
 		fold_strings(a, arena, ret_err);
-	else
-		turn_comparison(b);
 }
 
 struct ast *ast_fold(struct ast *a, struct arena *arena, int *ret_err)
@@ -101,8 +81,55 @@ struct ast *ast_fold(struct ast *a, struct arena *arena, int *ret_err)
 	case AST_NUMBER:
 	case AST_STRING:
 	case AST_DURATION:
+	case AST_WITH:
 	case AST_SELECTOR:
 		break;
 	}
 	return a;
+}
+
+/* --- comparisons ------------------------------------------------------------------------------ */
+
+static bool is_scalar_left(const struct ast *a)
+{
+	return a->kind == AST_NUMBER ||
+	       (a->kind == AST_CALL && (a->call.fn->flags & FN_SCALAR_LEFT));
+}
+
+/* 0.5 < foo must keep the values of foo, so it becomes foo > 0.5. */
+static void turn_comparison(struct ast_binop *b)
+{
+	struct ast *left = b->left;
+
+	if (!(b->op->flags & BINOP_CMP) || b->right->kind == AST_NUMBER || !is_scalar_left(left))
+		return;
+	b->left = b->right;
+	b->right = left;
+	b->op = binop_find(str_from(b->op->mirrored));
+}
+
+void ast_turn_comparisons(struct ast *a)
+{
+	switch (a->kind) {
+	case AST_ROLLUP:
+		ast_turn_comparisons(a->rollup.expr);
+		if (a->rollup.at)
+			ast_turn_comparisons(a->rollup.at);
+		break;
+	case AST_CALL:
+		for (uint32_t i = 0; i < a->call.n_args; i++)
+			ast_turn_comparisons(a->call.args[i]);
+		break;
+	case AST_BINOP:
+		ast_turn_comparisons(a->binop.left);
+		ast_turn_comparisons(a->binop.right);
+		turn_comparison(&a->binop);
+		break;
+	case AST_NUMBER:
+	case AST_STRING:
+	case AST_DURATION:
+	case AST_SELECTOR:
+	case AST_WITH:
+		break;
+	}
 }

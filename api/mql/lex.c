@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <strings.h>
 
+#include "userspace/base/utf8.h"
 #include "userspace/base/util.h"
 
 static bool is_digit(char c)
@@ -32,24 +33,12 @@ bool lex_is_name_char(unsigned char c)
 	return lex_is_name_start(c) || is_digit((char)c) || c == '.';
 }
 
-/* Bytes of the well-formed multi-byte UTF-8 character at the front of @s, or 0. */
+/* Bytes of the multi-byte character at the front of @s, or 0. */
 static size_t utf8_len(struct str s)
 {
-	const unsigned char *p = (const unsigned char *)s.p;
-	size_t n = s.len == 0     ? 0
-	           : p[0] >= 0xf8 ? 0
-	           : p[0] >= 0xf0 ? 4
-	           : p[0] >= 0xe0 ? 3
-	           : p[0] >= 0xc2 ? 2
-	                          : 0;
+	size_t n = utf8_sequence_len(s);
 
-	if (n == 0 || s.len < n)
-		return 0;
-	for (size_t i = 1; i < n; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	}
-	return n;
+	return n > 1 ? n : 0;
 }
 
 static size_t hex_run(struct str s, size_t from, size_t want)
@@ -401,6 +390,9 @@ int lex_unquote(const struct tok *t, struct arena *arena, struct str *ret, struc
 	for (size_t i = 0; i < in.len;) {
 		size_t used = 1, made = 1;
 
+		if (in.p[i] == '\n' && t->text.p[0] != '`')
+			return err_set_at(e, -EINVAL, (int)(t->pos + 1 + i),
+			                  "a string goes over the end of its line; write \\n");
 		if (t->text.p[0] == '`' || in.p[i] != '\\')
 			dst[n] = in.p[i];
 		else

@@ -379,6 +379,7 @@ static int parse_folded(struct run *run)
 	run->root = ast_fold(run->root, run->ev.arena, &fold_err);
 	if (fold_err == 0 && !run->q->no_pushdown)
 		run->root = pushdown(run->root, run->ev.arena, &fold_err);
+	ast_turn_comparisons(run->root);
 	return fold_err < 0 ? eval_no_memory(&run->ev) : 0;
 }
 
@@ -434,18 +435,54 @@ int mql_parse_selector(struct str text, struct arena *arena,
 	return 0;
 }
 
+typedef int (*parse_f)(struct str text, struct arena *arena, struct ast **ret, struct err *e);
+
+static int parse_bounded(parse_f parse, struct str text, struct arena *arena, struct ast **ret,
+                         struct err *e)
+{
+	if (text.len > mql_limits_default.text_bytes_max)
+		return err_set(e, -ENOSPC, "the query has %zu bytes, more than the limit of %zu",
+		               text.len, mql_limits_default.text_bytes_max);
+	return parse(text, arena, ret, e);
+}
+
 int mql_format(struct str text, struct buf *out, struct err *e)
 {
 	_cleanup_(arena_done) struct arena work = ARENA_INIT(mql_limits_default.memory_bytes_max);
 	struct ast *a;
-	int r;
+	int r = parse_bounded(parse_query, text, &work, &a, e);
 
-	if (text.len > mql_limits_default.text_bytes_max)
-		return err_set(e, -ENOSPC, "the query has %zu bytes, more than the limit of %zu",
-		               text.len, mql_limits_default.text_bytes_max);
-	r = parse_query(text, &work, &a, e);
 	if (r < 0)
 		return r;
+	ast_print(a, out);
+	return out->err < 0 ? err_set(e, out->err, "out of memory") : 0;
+}
+
+int mql_prettify(struct str text, struct buf *out, struct err *e)
+{
+	_cleanup_(arena_done) struct arena work = ARENA_INIT(mql_limits_default.memory_bytes_max);
+	struct ast *a;
+	int r = parse_bounded(parse_as_written, text, &work, &a, e);
+
+	if (r < 0)
+		return r;
+	ast_print_pretty(a, out);
+	return out->err < 0 ? err_set(e, out->err, "out of memory") : 0;
+}
+
+int mql_expand(struct str text, struct buf *out, struct err *e)
+{
+	_cleanup_(arena_done) struct arena work = ARENA_INIT(mql_limits_default.memory_bytes_max);
+	struct ast *a;
+	int fold_err = 0, r = parse_bounded(parse_query, text, &work, &a, e);
+
+	if (r < 0)
+		return r;
+	a = ast_fold(a, &work, &fold_err);
+	if (fold_err == 0)
+		a = pushdown(a, &work, &fold_err);
+	if (fold_err < 0)
+		return err_set(e, fold_err, "the query needs too much memory to be read");
 	ast_print(a, out);
 	return out->err < 0 ? err_set(e, out->err, "out of memory") : 0;
 }

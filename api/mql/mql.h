@@ -90,11 +90,14 @@ void mql_result_done(struct mql_result *r);
 int mql_parse_selector(struct str text, struct arena *arena,
                        const struct store_match_set **ret_sets, size_t *ret_n, struct err *e);
 
-/*
- * Canonical text of a query (prettify without line breaks): what parses prints, and reads
- * back equal.
- */
+/* Canonical text of a query on one line: what parses prints, and reads back equal. */
 int mql_format(struct str text, struct buf *out, struct err *e);
+
+/* The same with its WITH templates as they are, on several lines where one would be too long. */
+int mql_prettify(struct str text, struct buf *out, struct err *e);
+
+/* The query as it is evaluated: templates and constants worked out, filters where they count. */
+int mql_expand(struct str text, struct buf *out, struct err *e);
 
 /*
  * A raw-duration argument ("5m", "1h30m", "1.5", "5i" refused): seconds or units to

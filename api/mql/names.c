@@ -36,6 +36,7 @@ static void visit(const struct walk *w, const struct ast *a)
 	case AST_NUMBER:
 	case AST_STRING:
 	case AST_DURATION:
+	case AST_WITH:
 		break;
 	}
 }

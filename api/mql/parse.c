@@ -41,7 +41,7 @@ static int set_height(struct parser *p, struct ast *a, uint32_t height, uint64_t
 	return 0;
 }
 
-static int adopt(struct parser *p, struct ast *a, const struct ast *child)
+int parser_adopt(struct parser *p, struct ast *a, const struct ast *child)
 {
 	return set_height(p, a, child->height + 1, (uint64_t)a->size + child->size);
 }
@@ -94,7 +94,7 @@ int parser_args(struct parser *p, struct ast *owner, struct ast ***ret, uint32_t
 		args = v;
 		r = parser_expr(p, &args[n]);
 		if (r == 0)
-			r = adopt(p, owner, args[n]);
+			r = parser_adopt(p, owner, args[n]);
 		if (r < 0)
 			return r;
 		n++;
@@ -170,6 +170,24 @@ static int parse_aggr_tail(struct parser *p, struct ast_call *c, bool grouped)
 	return r < 0 ? r : parse_limit(p, c);
 }
 
+/* Any name may be that of a template. */
+static int parse_written_call(struct parser *p, struct ast *a)
+{
+	struct ast_call *c = &a->call;
+	bool aggregate = c->fn && c->fn->kind == FN_AGGR, grouped = false;
+	int r = aggregate ? parse_grouping(p, c, &grouped) : 0;
+
+	if (r == 0 && !parser_take(p, "("))
+		r = parser_expected(p, "\"(\"");
+	if (r == 0)
+		r = parser_args(p, a, &c->args, &c->n_args);
+	if (r == 0 && aggregate)
+		r = parse_aggr_tail(p, c, grouped);
+	if (r == 0 && !aggregate)
+		c->keep_metric_names = parser_take_word(p, "keep_metric_names");
+	return r;
+}
+
 /* The modifiers that the function of that name would have are read, and mean nothing. */
 static int parse_template_call(struct parser *p, const struct with_def *d, const struct tok *at,
                                struct ast **ret)
@@ -204,6 +222,9 @@ static int parse_call(struct parser *p, struct ast **ret)
 	if (template)
 		return parse_template_call(p, template, at, ret);
 	c->fn = fn_find(name);
+	c->name = name;
+	if (p->as_written)
+		return parse_written_call(p, *ret);
 	if (!c->fn)
 		return unknown_function(p, at, name);
 	if (c->fn->kind == FN_AGGR)
@@ -289,7 +310,7 @@ static int parse_at(struct parser *p, struct ast *owner)
 		return parser_expected(p, "a single @");
 	p->t++;
 	r = parse_operand(p, &ru->at); /* what follows belongs to the rollup, not to its @ */
-	return r < 0 ? r : adopt(p, owner, ru->at);
+	return r < 0 ? r : parser_adopt(p, owner, ru->at);
 }
 
 static bool at_suffix(const struct parser *p)
@@ -333,7 +354,7 @@ static int parse_minus(struct parser *p, struct ast **ret)
 		return set_height(p, a, AST_HEIGHT_MAX + 1, 1);
 	r = parse_single(p, &a->binop.right);
 	p->nesting--;
-	return r < 0 ? r : adopt(p, a, a->binop.right);
+	return r < 0 ? r : parser_adopt(p, a, a->binop.right);
 }
 
 static int parse_operand(struct parser *p, struct ast **ret)
@@ -375,7 +396,7 @@ static int parse_single(struct parser *p, struct ast **ret)
 		return r;
 	a->rollup.expr = inner;
 	*ret = a;
-	r = adopt(p, a, inner);
+	r = parser_adopt(p, a, inner);
 	return r < 0 ? r : parse_suffixes(p, a);
 }
 
@@ -480,17 +501,30 @@ int parser_expr(struct parser *p, struct ast **ret)
 	return r;
 }
 
-int parse_query(struct str text, struct arena *arena, struct ast **ret, struct err *e)
+static int parse_all(struct parser *p, struct str text, struct ast **ret)
 {
-	struct parser p = { .arena = arena, .e = e };
 	struct toks toks;
-	int r = lex_all(text, arena, &toks, e);
+	int r = lex_all(text, p->arena, &toks, p->e);
 
 	if (r < 0)
 		return r;
-	p.t = toks.v;
-	r = parser_expr(&p, ret);
+	p->t = toks.v;
+	r = parser_expr(p, ret);
 	if (r < 0)
 		return r;
-	return p.t->kind == TOK_END ? 0 : parser_expected(&p, "an operator or the end");
+	return p->t->kind == TOK_END ? 0 : parser_expected(p, "an operator or the end");
+}
+
+int parse_query(struct str text, struct arena *arena, struct ast **ret, struct err *e)
+{
+	struct parser p = { .arena = arena, .e = e };
+
+	return parse_all(&p, text, ret);
+}
+
+int parse_as_written(struct str text, struct arena *arena, struct ast **ret, struct err *e)
+{
+	struct parser p = { .arena = arena, .e = e, .checking = true, .as_written = true };
+
+	return parse_all(&p, text, ret);
 }

@@ -15,11 +15,23 @@
 int parse_query(struct str text, struct arena *arena, struct ast **ret, struct err *e);
 
 /*
- * Folds constants (1 + 2, "a" == "a") and turns "scalar cmp vector" around, so that the vector's
- * values survive the comparison. Never changes what a query means. Nodes are rewritten in place;
- * the returned root may be another one.
+ * The same without expanding templates, to be printed and for nothing else: WITH stays, names may
+ * stand for anything, calls may have any name and any number of arguments, strings and the values
+ * of matchers keep their quotes, and a matcher without a value is the name of a template.
+ */
+int parse_as_written(struct str text, struct arena *arena, struct ast **ret, struct err *e);
+
+/*
+ * Folds constants (1 + 2, "a" == "a"). Never changes what a query means. Nodes are rewritten in
+ * place; the returned root may be another one.
  */
 struct ast *ast_fold(struct ast *a, struct arena *arena, int *ret_err);
 
+/* So that the vector's values survive in "scalar cmp vector"; after folding. */
+void ast_turn_comparisons(struct ast *a);
+
 /* Canonical text; parse_query() of it prints the same text again. Check out->err. */
 void ast_print(const struct ast *a, struct buf *out);
+
+/* The text of a tree of parse_as_written(), broken into lines where one would be too long. */
+void ast_print_pretty(const struct ast *a, struct buf *out);

@@ -19,7 +19,7 @@ static int match_add(struct parser *p, struct match_list *list, struct store_mat
 	void *v = list->v;
 	int r;
 
-	for (uint32_t i = 0; i < list->n; i++) {
+	for (uint32_t i = 0; !p->as_written && i < list->n; i++) {
 		if (list->v[i].op == m.op && str_eq(list->v[i].name, m.name) &&
 		    str_eq(list->v[i].value, m.value))
 			return 0;
@@ -93,6 +93,11 @@ static int parse_matcher(struct parser *p, struct match_list *list)
 
 	if (r < 0)
 		return r;
+	if (at_matcher_end(p) && p->as_written) {
+		if (first->kind == TOK_STRING)
+			m = (struct store_matcher){ STORE_EQ, STR(LABEL_NAME), first->text };
+		return match_add(p, list, m);
+	}
 	if (at_matcher_end(p)) {
 		if (first->kind != TOK_STRING || with_find(p, m.name))
 			return add_filters(p, first, m.name, list);
@@ -140,10 +145,25 @@ static int check_names(struct parser *p, const struct match_list *list, struct s
 	return 0;
 }
 
+/* Kept as written: a set that begins with a quoted name has it without its quotes. */
+static int unquote_name(struct parser *p, struct match_list *list)
+{
+	struct toks toks;
+
+	if (list->n == 0 || !is_name_matcher(&list->v[0]))
+		return 0;
+	int r = lex_all(list->v[0].value, p->arena, &toks, p->e);
+
+	if (r == 0 && (toks.n != 2 || toks.v[0].kind != TOK_STRING))
+		return err_set_at(p->e, -EINVAL, (int)p->t->pos,
+		                  "a metric name of several parts cannot be shown");
+	return r < 0 ? r : lex_unquote(&toks.v[0], p->arena, &list->v[0].value, p->e);
+}
+
 static int name_first(struct parser *p, struct match_list *list, struct str name)
 {
 	struct match_list with = { 0 };
-	int r = check_names(p, list, name);
+	int r = p->as_written ? 0 : check_names(p, list, name);
 
 	if (r == 0)
 		r = match_add(p, &with, (struct store_matcher){ STORE_EQ, STR(LABEL_NAME), name });
@@ -310,7 +330,9 @@ int parser_selector(struct parser *p, struct ast **ret)
 		r = parser_name(p, &name);
 	if (r == 0 && parser_take(p, "{"))
 		r = parse_match_sets(p, &lists, &n);
-	if (r == 0 && name.len == 0)
+	for (uint32_t i = 0; r == 0 && p->as_written && name.len == 0 && i < n; i++)
+		r = unquote_name(p, &lists[i]);
+	if (r == 0 && name.len == 0 && !p->as_written)
 		r = share_name(p, lists, n);
 	if (r == 0)
 		r = selector_fill(p, *ret, name, lists, n);

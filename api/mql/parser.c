@@ -7,6 +7,7 @@
 
 #include "api/mql/numtext.h"
 #include "api/mql/with.h"
+#include "userspace/base/buf.h"
 #include "userspace/base/util.h"
 
 #define LIST_MAX 1000u   /* arguments, labels, matchers */
@@ -205,9 +206,28 @@ static bool is_text(const struct tok *t)
 	return t->kind == TOK_STRING || (t->kind == TOK_IDENT && !brace);
 }
 
+/* The parts with their quotes and names, nothing between them but the plus. */
+static int written_text(struct parser *p, struct str *ret)
+{
+	_cleanup_(buf_done) struct buf text = BUF_INIT;
+
+	if (!is_text(p->t))
+		return parser_expected(p, "a string");
+	buf_put_str(&text, p->t++->text);
+	while (parser_at(p, "+") && is_text(&p->t[1])) {
+		buf_putc(&text, '+');
+		buf_put_str(&text, p->t[1].text);
+		p->t += 2;
+	}
+	*ret = arena_str(p->arena, buf_str(&text));
+	return text.err < 0 || !ret->p ? parser_no_memory(p) : 0;
+}
+
 /* "a" + "b" + ...: a plus that no string follows is left for parser_expr(). */
 int parser_text(struct parser *p, struct str *ret)
 {
+	if (p->as_written)
+		return written_text(p, ret);
 	struct str part;
 	int r = text_part(p, ret);
 
@@ -238,12 +258,17 @@ int parser_duration(struct parser *p, bool may_be_negative, struct str *ret)
 	if (at->kind == TOK_IDENT && !minus) {
 		int r = parser_name(p, &text);
 
-		return r < 0 ? r : with_duration(p, at, text, ret);
+		if (r < 0)
+			return r;
+		*ret = at->text;
+		return p->as_written ? 0 : with_duration(p, at, text, ret);
 	}
 	if ((p->t->kind != TOK_DURATION && p->t->kind != TOK_NUMBER) ||
 	    numtext_duration_ms(text, 1, &ms) < 0)
 		return parser_expected(p, "a duration such as 5m");
 	p->t++;
+	if (text.p[0] == '$') /* Grafana's variable means one step here */
+		text = STR("1i");
 	*ret = text;
 	if (!minus)
 		return 0;

@@ -18,12 +18,16 @@ struct parser {
 	const struct with_def *scope; /* the innermost template; NULL = none */
 	uint32_t work;                /* nodes made and templates expanded */
 	bool checking;                /* the body of a template without its arguments */
+	bool as_written;              /* see parse_as_written() */
 };
 
 /* --- parse.c */
 int parser_expr(struct parser *p, struct ast **ret);
 /* "(a, b)" up to the closing parenthesis; the opening one has been taken. */
 int parser_args(struct parser *p, struct ast *owner, struct ast ***ret, uint32_t *ret_n);
+
+/* Counts @child, which belongs to @a now, against the limits of height and size. */
+int parser_adopt(struct parser *p, struct ast *a, const struct ast *child);
 
 /* --- parse_select.c */
 /* name, {..} or both; a template in the place of the name gives whatever its value is. */

@@ -32,6 +32,23 @@ static bool set_has(const struct store_match_set *set, const struct store_matche
 	return false;
 }
 
+static int matcher_cmp(const void *a, const void *b)
+{
+	const struct store_matcher *x = a, *y = b;
+	int c = str_cmp(x->name, y->name);
+
+	return c != 0 ? c : str_cmp(x->value, y->value);
+}
+
+/* In order, as VictoriaMetrics prints them; the name stays in front. */
+static void sort_set(struct store_matcher *v, size_t n)
+{
+	size_t first = n > 0 && v[0].op == STORE_EQ && str_eqc(v[0].name, LABEL_NAME);
+
+	if (n > first)
+		qsort(v + first, n - first, sizeof(*v), matcher_cmp);
+}
+
 static struct store_match_set with(struct arena *arena, const struct store_match_set *set,
                                    const struct filters *f)
 {
@@ -44,6 +61,8 @@ static struct store_match_set with(struct arena *arena, const struct store_match
 		if (!set_has(&r, f->v[i]))
 			v[r.n++] = *f->v[i];
 	}
+	if (v)
+		sort_set(v, r.n);
 	return v ? r : *set;
 }
 
@@ -137,6 +156,7 @@ static struct ast *push(struct arena *arena, struct ast *a, const struct filters
 	case AST_NUMBER:
 	case AST_STRING:
 	case AST_DURATION:
+	case AST_WITH:
 		break;
 	}
 	return a;
@@ -176,6 +196,7 @@ static struct ast *visit(struct arena *arena, struct ast *a)
 	case AST_NUMBER:
 	case AST_STRING:
 	case AST_DURATION:
+	case AST_WITH:
 		break;
 	}
 	return a;

@@ -132,8 +132,60 @@ static int parse_def(struct parser *p, const struct with_def *first)
 	return r < 0 ? r : push(p, d);
 }
 
+/* name = expr, or name(a, b) = expr, for the printer. */
+static int written_def(struct parser *p, struct ast *owner)
+{
+	struct with_def d = { 0 };
+	struct ast_with *w = &owner->with;
+	void *v = w->defs;
+	int r = parser_grow(p, &v, w->n, sizeof(*w->defs));
+
+	if (r == 0)
+		r = p->t->kind == TOK_IDENT ? parser_name(p, &d.name)
+		                            : parser_expected(p, "the name of a template");
+	for (uint32_t i = 0; r == 0 && i < w->n; i++) {
+		if (str_eq(w->defs[i].name, d.name))
+			r = fail(p, p->t - 1, d.name, "is there twice");
+	}
+	if (r == 0 && parser_take(p, "("))
+		r = parse_params(p, &d);
+	if (r == 0 && !parser_take(p, "="))
+		r = parser_expected(p, "\"=\"");
+	if (r == 0)
+		r = parser_expr(p, &d.value);
+	if (r == 0)
+		r = parser_adopt(p, owner, d.value);
+	if (r < 0)
+		return r;
+	w->defs = v;
+	w->defs[w->n++] = (struct ast_with_def){ d.name, d.params, d.n_params, d.value };
+	return 0;
+}
+
+static int written_with(struct parser *p, struct ast **ret)
+{
+	struct ast *a = NULL;
+	int r = parser_node(p, AST_WITH, p->t, &a);
+
+	p->t += 2; /* WITH ( */
+	while (r == 0 && !parser_take(p, ")")) {
+		r = written_def(p, a);
+		if (r == 0 && !parser_take(p, ",") && !parser_at(p, ")"))
+			r = parser_expected(p, "\",\" or \")\"");
+	}
+	if (r == 0)
+		r = parser_expr(p, &a->with.body);
+	if (r == 0)
+		r = parser_adopt(p, a, a->with.body);
+	*ret = a;
+	return r;
+}
+
 int with_parse(struct parser *p, struct ast **ret)
 {
+	if (p->as_written)
+		return written_with(p, ret);
+
 	const struct with_def *outer = p->scope;
 	int r = 0;
 
@@ -186,7 +238,7 @@ const struct with_def *with_find(const struct parser *p, struct str name)
 int with_find_callable(struct parser *p, struct str name, const struct with_def **ret)
 {
 	*ret = with_find(p, name);
-	for (size_t i = 0; !*ret && i < ARRAY_SIZE(builtins); i++) {
+	for (size_t i = 0; !*ret && !p->as_written && i < ARRAY_SIZE(builtins); i++) {
 		if (str_eqc(name, builtins[i].name))
 			return builtin(p, builtins[i].name, builtins[i].text, ret);
 	}

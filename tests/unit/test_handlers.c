@@ -164,6 +164,13 @@ static const struct row rows[] = {
 	{ HTTP_GET, "/api/v1/label/nosuch/values", NULL, "", 200, OK_LIST("") },
 	{ HTTP_GET, "/api/v1/label/__name__/values?limit=1", NULL, "", 200,
 	  "{\"status\":\"success\",\"data\":[\"dotted.name\"],\"warnings\"" },
+	/* texts of queries */
+	{ HTTP_GET, "/prettify-query?query=SUM(a)BY(b)", NULL, "", 200, "{\"status\":\"success\",\"query\":\"sum(a) by(b)\"}\n" },
+	{ HTTP_POST, "/prettify-query", FORM, "query=sum(", 200,
+	  "{\"status\":\"error\",\"msg\":\"expected an expression, found the end (at byte 4)\"}\n" },
+	{ HTTP_GET, "/expand-with-exprs?query=WITH(x=1)x*a{b=\"c\"}", NULL, "", 200,
+	  "{\"status\":\"success\",\"expr\":\"1 * a{b=\\\"c\\\"}\"}\n" },
+	{ HTTP_GET, "/expand-with-exprs?query=f(", NULL, "", 200, "{\"status\":\"error\",\"error\":\"" },
 	/* status */
 	{ HTTP_GET, "/api/v1/status/buildinfo", NULL, "", 200, "{\"status\":\"success\",\"data\":{\"version\":\"2.24.0\"}}" },
 	{ HTTP_GET, "/health", NULL, "", 200, "OK\n" },

@@ -3,6 +3,7 @@
  * Text to tree to text. Vectors pin the canonical form, and each must be a fixpoint; refusals pin
  * position and message; bombs say that no text is deep enough to hurt.
  */
+#include "api/mql/mql.h"
 #include "api/mql/parse.h"
 #include "tests/unit/unit.h"
 #include "userspace/base/alloc.h"
@@ -63,12 +64,12 @@ static const struct {
 	{ "foo{a='b', c!=`d`}", "foo{a=\"b\",c!=\"d\"}" },
 	{ "foo{a=~\"b|c\",d!~\"e\"}", "foo{a=~\"b|c\",d!~\"e\"}" },
 	{ "{__name__=\"foo\"}", "foo" }, { "{\"foo\"}", "foo" },
-	{ "{\"foo bar\", \"l l\"=\"v\"}", "{__name__=\"foo bar\",\"l l\"=\"v\"}" },
+	{ "{\"foo bar\", \"l l\"=\"v\"}", "foo\\ bar{l\\ l=\"v\"}" },
 	{ "{a=\"b\" or c=\"d\"}", "{a=\"b\" or c=\"d\"}" },
 	{ "foo{a=\"b\" or c=\"d\"}", "foo{a=\"b\" or c=\"d\"}" },
 	{ "foo{a=\"b\",a=\"b\"}", "foo{a=\"b\"}" },
-	{ "foo\\-bar", "{__name__=\"foo-bar\"}" },
-	{ "\\u0061b", "ab" }, { "\xd0\xb6{a=\"b\"}", "{__name__=\"\xd0\xb6\",a=\"b\"}" },
+	{ "foo\\-bar", "foo\\-bar" },
+	{ "\\u0061b", "ab" }, { "\xd0\xb6{a=\"b\"}", "\xd0\xb6{a=\"b\"}" },
 	{ "foo{a=\"b\"+\"c\"}", "foo{a=\"bc\"}" },
 	/* rollups */
 	{ "foo[5m]", "foo[5m]" }, { "foo[300]", "foo[300]" }, { "foo[1.5h]", "foo[1.5h]" },
@@ -80,28 +81,28 @@ static const struct {
 	{ "foo @ 123 offset 1m", "foo offset 1m @ 123" }, { "foo @ end()", "foo @ end()" },
 	{ "foo @ (end() - 1h)", "foo @ (end() - 1h)" },
 	{ "(foo + bar)[5m:1m]", "(foo + bar)[5m:1m]" },
-	{ "rate(foo[$__interval])", "rate(default_rollup(foo))" },
+	{ "rate(foo[$__interval])", "rate(foo)" },
 	{ "(foo[5m])[1h:1m]", "(foo[5m])[1h:1m]" },
 	{ "foo[$__rate_interval:5i]", "foo[:5i]" },
 	/* calls */
 	{ "RATE(foo)", "rate(foo)" }, { "rate(foo,)", "rate(foo)" },
 	{ "rate(foo) keep_metric_names", "rate(foo) keep_metric_names" },
-	{ "(a, b)", "union(a, b)" }, { "()", "union()" }, { "(a)", "a" }, { "((1))", "1" },
-	{ "sum(a) by (b, c,)", "sum(a) by(b, c)" }, { "sum by (b) (a)", "sum(a) by(b)" },
+	{ "(a, b)", "(a, b)" }, { "()", "()" }, { "(a)", "a" }, { "((1))", "1" },
+	{ "sum(a) by (b, c,)", "sum(a) by(b,c)" }, { "sum by (b) (a)", "sum(a) by(b)" },
 	{ "sum without () (a)", "sum(a) without()" },
 	{ "sum(a) limit 5", "sum(a) limit 5" },
-	{ "sum(a) by (\"b c\", by)", "sum(a) by(\"b c\", \"by\")" }, { "sum", "sum" },
+	{ "sum(a) by (\"b c\", by)", "sum(a) by(b\\ c,by)" }, { "sum", "sum" },
 	{ "sum(a, b)", "sum(a, b)" }, { "time()", "time()" },
 	/* operators */
 	{ "a+b", "a + b" },
-	{ "-a", "-a" },
+	{ "-a", "0 - a" },
 	{ "+a", "a" },
-	{ "--a", "-(-a)" },
-	{ "- 1", "-1" },
-	{ "-2^2", "-(2 ^ 2)" }, { "(-2)^2", "(-2) ^ 2" }, { "2^3^2", "2 ^ (3 ^ 2)" },
+	{ "--a", "0 - (0 - a)" },
+	{ "- 1", "0 - 1" },
+	{ "-2^2", "0 - (2 ^ 2)" }, { "(-2)^2", "(0 - 2) ^ 2" }, { "2^3^2", "2 ^ (3 ^ 2)" },
 	{ "a-b-c", "(a - b) - c" },
 	{ "a-(b-c)", "a - (b - c)" },
-	{ "2 - -3^2", "2 - (-(3 ^ 2))" },
+	{ "2 - -3^2", "2 - (0 - (3 ^ 2))" },
 	{ "1+2*3", "1 + (2 * 3)" },
 	{ "1*2+3", "(1 * 2) + 3" },
 	{ "a atan2 b * c", "(a atan2 b) * c" },
@@ -110,13 +111,13 @@ static const struct {
 	{ "a if b or c", "a if (b or c)" }, { "a default b if c", "a default (b if c)" },
 	{ "a ifnot b default c", "(a ifnot b) default c" }, { "a AND b", "a and b" },
 	{ "a >bool b", "a >bool b" }, { "a == bool on(x) b", "a ==bool on(x) b" },
-	{ "a * on(x,y) group_left(z) b", "a * on(x, y) group_left(z) b" },
+	{ "a * on(x,y) group_left(z) b", "a * on(x,y) group_left(z) b" },
 	{ "a * ignoring(x) group_right b", "a * ignoring(x) group_right() b" },
 	{ "a * on(x) group_left(*) prefix \"p_\" b", "a * on(x) group_left(*) prefix \"p_\" b" },
 	{ "a + b keep_metric_names", "(a + b) keep_metric_names" },
 	{ "(a + b) keep_metric_names", "(a + b) keep_metric_names" },
-	{ "a + (rate(b) keep_metric_names)", "a + (rate(b) keep_metric_names)" },
-	{ "(\"a\") + (\"b\")", "\"a\" + (\"b\")" }, { "a == (1, 2)", "a == union(1, 2)" },
+	{ "a + (rate(b) keep_metric_names)", "a + rate(b) keep_metric_names" },
+	{ "(\"a\") + (\"b\")", "\"a\" + (\"b\")" }, { "a == (1, 2)", "a == (1, 2)" },
 	/* space */
 	{ " a # comment\n + # another\r\n b ", "a + b" }, { "a#", "a" },
 	/* clang-format on */
@@ -308,10 +309,144 @@ static void test_out_of_memory(void **state)
 	assert_int_equal(0, r);
 }
 
+/* --- the forms that people and editors see; recorded from VictoriaMetrics 1.145 --------------- */
+
+struct text_row {
+	const char *query, *text;
+};
+
+static const struct text_row pretties[] = {
+	/* clang-format off */
+	{ "sum(rate(http_requests_total{job=\"very-long-job-name\",instance=~\"very-long-instance-.*\"}[5m])) by (job)"
+	  " / sum(rate(http_requests_total[5m])) by (job) > 0.5",
+	  "(\n"
+	  "  sum(\n"
+	  "    rate(\n"
+	  "      http_requests_total{\n"
+	  "        job=\"very-long-job-name\",instance=~\"very-long-instance-.*\"\n"
+	  "      }[5m]\n"
+	  "    )\n"
+	  "  ) by(job)\n"
+	  "    /\n"
+	  "  sum(rate(http_requests_total[5m])) by(job)\n"
+	  ")\n"
+	  "  >\n"
+	  "0.5" },
+	{ "WITH (f = {a=\"b\"}, w=5m, l(x, y)=sum(m{f}[w]) by (x)) l(q, r) + m{f,c=\"x\"+\"y\"} offset w",
+	  "WITH (\n"
+	  "  f = {a=\"b\"},\n"
+	  "  w = 5m,\n"
+	  "  l(x,y) = sum(m{f}[w]) by(x),\n"
+	  ")\n"
+	  "l(q, r) + (m{f,c=\"x\"+\"y\"} offset w)" },
+	{ "WITH (rate5m(m) = sum(rate(m[5m])) by (job, instance), longname ="
+	  " {job=\"aaaaaaaaaaaaaaaaaaaaaaaaaaa\",instance=\"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\"}) rate5m(http_requests_total{longname})",
+	  "WITH (\n"
+	  "  rate5m(m) = sum(rate(m[5m])) by(job,instance),\n"
+	  "  longname = (\n"
+	  "    {\n"
+	  "      job=\"aaaaaaaaaaaaaaaaaaaaaaaaaaa\",\n"
+	  "      instance=\"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\"\n"
+	  "    }\n"
+	  "  ),\n"
+	  ")\n"
+	  "rate5m(http_requests_total{longname})" },
+	{ "RATE(m[$__interval]) Keep_Metric_Names + nosuch(a, 'b')", "RATE(m) keep_metric_names + nosuch(a, 'b')" },
+	{ "{\"a b\", \"c d\"=\"e\"}", "{\"a b\", \"c d\"=\"e\"}" },
+	{ "a{b=\"c\" or d=\"e\",f}", "a{b=\"c\" or d=\"e\",f}" },
+	{ "(abs(a) keep_metric_names + rate(b)) keep_metric_names", "(abs(a) keep_metric_names + (rate(b))) keep_metric_names" },
+	{ "http_requests_total{job=\"very-long-job-name\",instance=~\"very-long-instance-.*\" or"
+	  " job=\"very-long-job-name\",instance=~\"very-long-instance-.*\"}",
+	  "http_requests_total{\n"
+	  "  job=\"very-long-job-name\",instance=~\"very-long-instance-.*\"\n"
+	  "    or\n"
+	  "  job=\"very-long-job-name\",instance=~\"very-long-instance-.*\"\n"
+	  "}" },
+	{ "http_requests_total{job=\"very-long-job-name-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\",instance=~\"very-long-instance-.*\","
+	  "zzzzzzzzzzzzzzzzzz=\"aaaaaaaaaaaaaaaaaaaaa\"}"
+	  "",
+	  "http_requests_total{\n"
+	  "  job=\"very-long-job-name-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\",\n"
+	  "  instance=~\"very-long-instance-.*\",\n"
+	  "  zzzzzzzzzzzzzzzzzz=\"aaaaaaaaaaaaaaaaaaaaa\"\n"
+	  "}" },
+	{ "(aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa + bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb)[5m:1m]"
+	  " offset 1h @ end()",
+	  "(\n"
+	  "  aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n"
+	  "    +\n"
+	  "  bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\n"
+	  ")[5m:1m] offset 1h @ end()" },
+	{ "(sum(rate(http_requests_total{job=\"very-long-job-name\",instance=~\"very-long-instance-.*\"}[5m])) / 3)"
+	  " keep_metric_names",
+	  "(\n"
+	  "  sum(\n"
+	  "    rate(\n"
+	  "      http_requests_total{\n"
+	  "        job=\"very-long-job-name\",instance=~\"very-long-instance-.*\"\n"
+	  "      }[5m]\n"
+	  "    )\n"
+	  "  )\n"
+	  "    /\n"
+	  "  3\n"
+	  ") keep_metric_names" },
+	{ "x offset $__interval", "x offset 1i" },
+	/* clang-format on */
+};
+
+static const struct text_row expansions[] = {
+	/* clang-format off */
+	{ "ru(a, b)", "(clamp_min(b - clamp_min(a, 0), 0) / clamp_min(b, 0)) * 100" },
+	{ "WITH (x = 1 + 2) a * x", "a * 3" },
+	{ "a{b=\"c\"} + on(b) group_left(y) d", "a{b=\"c\"} + on(b) group_left(y) d{b=\"c\"}" },
+	{ "a{x=\"2\",k=\"1\"} - b{x=~\"3.*\"}", "a{k=\"1\",x=\"2\",x=~\"3.*\"} - b{k=\"1\",x=\"2\",x=~\"3.*\"}" },
+	{ "1/3 * 1000000 * 1e9", "3.333333333333333e+14" },
+	{ "\"a\"+\"b\"", "\"ab\"" },
+	{ "a > 1 > -2", "(a > 1) > -2" },
+	{ "alias(a{b!=\"\"}, \"n\")", "label_set(a{b!=\"\"}, \"__name__\", \"n\")" },
+	{ "{\"a b\", \"c d\"=\"e\"}", "a\\ b{c\\ d=\"e\"}" },
+	{ "sum(a{x=\"1\"}) by (x, y) + b", "sum(a{x=\"1\"}) by(x,y) + b{x=\"1\"}" },
+	{ "5 < a", "5 < a" },
+	{ "{\"c\",a=\"b\" or \"x\",d=\"e\"}", "{__name__=\"c\",a=\"b\" or __name__=\"x\",d=\"e\"}" },
+	/* clang-format on */
+};
+
+typedef int (*text_f)(struct str text, struct buf *out, struct err *e);
+
+static void check_texts(text_f f, const struct text_row *rows, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		_cleanup_(buf_done) struct buf text = BUF_INIT, again = BUF_INIT;
+		struct err e = ERR_INIT;
+
+		if (f(str_from(rows[i].query), &text, &e) < 0)
+			fail_msg("%s: %s", rows[i].query, e.msg);
+		if (!str_eq(str_from(rows[i].text), buf_str(&text)))
+			fail_msg("%s: expected\n%s\ngot\n%s", rows[i].query, rows[i].text,
+			         buf_cstr(&text));
+		/* Read again, it is the same text. */
+		assert_int_equal(0, f(buf_str(&text), &again, &e));
+		assert_str_equal(buf_str(&text), buf_str(&again));
+	}
+}
+
+static void test_prettify(void **state)
+{
+	(void)state;
+	check_texts(mql_prettify, pretties, ARRAY_SIZE(pretties));
+}
+
+static void test_expand(void **state)
+{
+	(void)state;
+	check_texts(mql_expand, expansions, ARRAY_SIZE(expansions));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_forms),         cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_forms),         cmocka_unit_test(test_prettify),
+		cmocka_unit_test(test_expand),        cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_bombs),         cmocka_unit_test(test_with_bombs),
 		cmocka_unit_test(test_out_of_memory),
 	};

@@ -57,3 +57,8 @@ bool utf8_is_valid(struct str s)
 	}
 	return true;
 }
+
+size_t utf8_sequence_len(struct str s)
+{
+	return s.len > 0 ? sequence((const unsigned char *)s.p, s.len) : 0;
+}

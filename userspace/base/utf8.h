@@ -10,3 +10,6 @@
  * a step.
  */
 bool utf8_is_valid(struct str s);
+
+/* Bytes of the well-formed character at the front of @s, 0 when there is none. */
+size_t utf8_sequence_len(struct str s);

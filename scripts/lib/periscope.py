@@ -24,7 +24,7 @@ CPU_MODES = {"user", "nice", "system", "idle", "iowait", "irq", "softirq", "stea
 def catalogue():
     """{series name: extra labels} by the table that the daemon itself is built from."""
     text = (TOP / "userspace/host/catalog.def").read_text()
-    row = r'^SERIES\(\s*\w+,\s*"(\w+)",\s*\w+,\s*[^,]+,\s*"\w+",\s*"([\w,]*)"'
+    row = r'^SERIES\(\s*\w+,\s*"(\w+)",\s*\w+,\s*[^,]+,\s*"[\w,]+",\s*"([\w,]*)"'
     rows = {name: set(filter(None, labels.split(",")))
             for name, labels in re.findall(row, text, re.MULTILINE)}
     row = r'^HISTOGRAM\(\s*\w+,\s*"(\w+)",\s*"\w+",\s*"([\w,]*)"'

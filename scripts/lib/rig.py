@@ -28,6 +28,7 @@ GUEST = TOP / "build/guest"
 TOOLS = {  # what the rig runs: Debian package that has it
     "qemu-system-x86_64": "qemu-system-x86",
     "ip": "iproute2",
+    "mkfs.ext4": "e2fsprogs",
     "losetup": "mount",
     "setpriv": "util-linux",
     "unshare": "util-linux",
@@ -154,11 +155,13 @@ class Network:
 class Disk:
     """An image file behind a loop device: a real block device, with statistics in the kernel."""
 
-    def __init__(self, stack, image, mib):
+    def __init__(self, stack, image, mib, ext4=False):
         self.image, self.path = str(image), None
         stack.callback(self.close)
         with open(image, "wb") as file:
             file.truncate(mib << 20)
+        if ext4:
+            run("mkfs.ext4", "-q", "-F", self.image)
         for attempt in range(5):  # between asking for a free one and taking it another may take it
             try:
                 self.path = run("losetup", "--find")
@@ -199,7 +202,8 @@ class Vm:
     """One QEMU micro-VM with a console that answers commands (scripts/guest-root/init)."""
 
     def __init__(self, stack, instance, network, scratch, logs, *, accel, vcpus=2, memory_mib=192,
-                 disk_mib=64, workload=""):
+                 disk_mib=64, volume_mib=0, workload=""):
+        """@volume_mib: size of a second disk with ext4 on it, mounted at /data; 0 = none."""
         self.instance, self.network, self.accel = instance, network, accel
         self.vcpus, self.memory_mib = vcpus, memory_mib
         self.console_log = logs / f"{instance}.console"
@@ -210,12 +214,17 @@ class Vm:
         self.commands = 0
         self.tap, self.peer_ip, self.ip = network.add_tap()
         self.disk = Disk(stack, scratch / f"{instance}.img", disk_mib)
+        self.disks = {"vda": self.disk}
+        if volume_mib:
+            self.disks["vdb"] = Disk(stack, scratch / f"{instance}.volume", volume_mib, ext4=True)
         stack.callback(self.close)
         self.workload = workload.replace("PEER", self.peer_ip)
         self.process = Process(instance, network.enter(*self.argv()), logs / f"{instance}.qemu")
 
     def argv(self):
         words = [kernel_words(self.accel), f"rig.ip={self.ip}"]
+        if "vdb" in self.disks:
+            words.append("rig.mount=/dev/vdb:/data")
         if self.workload:
             words.append(f"rig.run={self.workload.replace(' ', ',')}")
         return [
@@ -227,17 +236,20 @@ class Vm:
             "-chardev", f"socket,id=con,path={self.socket_path},server=on,wait=off,"
                         f"logfile={self.console_log}",
             "-serial", "chardev:con",
-            "-blockdev", f"host_device,node-name=disk,filename={self.disk.path},cache.direct=on,"
-                         "aio=threads",
-            "-device", "virtio-blk-device,drive=disk",
+            *(word for name, disk in self.disks.items() for word in (
+                "-blockdev", f"host_device,node-name={name},filename={disk.path},cache.direct=on,"
+                             "aio=threads",
+                "-device", f"virtio-blk-device,drive={name}")),
             "-netdev", f"tap,id=net,ifname={self.tap},script=no,downscript=no",
             "-device", "virtio-net-device,netdev=net",
         ]
 
     def wait_started(self):
-        """Until QEMU has its disk open and is there to be found; the guest need not have booted."""
-        wait_for("QEMU to open its disk", 10, lambda: self.alive() and self.disk.path in self.open_files())
-        self.disk.detach_on_close()
+        """Until QEMU has its disks open and is there to be found; the guest need not have booted."""
+        paths = {disk.path for disk in self.disks.values()}
+        wait_for("QEMU to open its disks", 10, lambda: self.alive() and paths <= set(self.open_files()))
+        for disk in self.disks.values():
+            disk.detach_on_close()
 
     def alive(self):
         if not self.process.running():
@@ -296,7 +308,7 @@ class Vm:
             "pid_file": str(self.pid_file), "vcpus": self.vcpus,
             "memory_bytes": self.memory_mib << 20, "cpu_class": "shared",
             "taps": [{"ifname": self.tap, "guest": "eth0"}],
-            "disks": [{"path": self.disk.path, "guest": "vda"}],
+            "disks": [{"path": disk.path, "guest": name} for name, disk in self.disks.items()],
         } | changes
 
     def write_spec(self, folder, **changes):
@@ -350,7 +362,7 @@ def kernel_words(accel):
     calibrate its TSC against: on a busy host that fails, and the boot hangs. TCG passes the host's
     TSC through, so its rate is ours to tell, and the guest may rely on it: else it would count ticks
     for a clock, and lose time whenever the host is busy."""
-    words = "console=ttyS0 quiet loglevel=1 panic=-1 mitigations=off"
+    words = "console=ttyS0 quiet loglevel=1 panic=-1 mitigations=off psi=1"
     return words if accel == "kvm" else f"{words} tsc=reliable tsc_early_khz={tsc_khz()}"
 
 

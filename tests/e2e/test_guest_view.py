@@ -22,6 +22,11 @@ MEMORY = {  # field of /proc/meminfo: of the series
     "Writeback": "writeback", "Shmem": "shmem", "Slab": "slab", "VmallocTotal": "vmalloc_total",
     "VmallocUsed": "vmalloc_used", "VmallocChunk": "vmalloc_chunk",
 }
+DISK = ("reads_completed", "reads_merged", "sectors_read", "time_reading", "writes_completed",
+        "writes_merged", "sectors_written", "time_writing", "io_in_progress", "time_io", "time_io_weighted")
+NET = ("recv_bytes", "recv_packets", "recv_errs", "recv_drop", "recv_fifo", "recv_frame", "recv_compressed",
+       "recv_multicast", "sent_bytes", "sent_packets", "sent_errs", "sent_drop", "sent_fifo", "sent_colls",
+       "sent_carrier", "sent_compressed")
 MODES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal", "guest", "guest_nice")
 ROOM_BYTES = 2 << 20  # the shell that reads /proc comes and goes
 
@@ -36,14 +41,18 @@ class GuestView(e2e.TestCase):
         super().setUpClass()
         rig.ensure_guest()
         cls.both_programs(profiles=periscope.ensure_profiles())
-        cls.vm = cls.boot(INSTANCE)
+        cls.vm = cls.boot(INSTANCE, volume_mib=32)
         cls.vm.write_spec(cls.host.specs)
         cls.wait_for_sample(vm("fly_instance_uptime_seconds"))
+
+    def tick(self):
+        """When the next sample is taken: nothing moves any more."""
+        return self.wait_for_sample(vm("fly_instance_up"), after=time.time())[0]
 
     def bracket(self, parse, *files):
         """(before, when, after): the guest's own readings around a tick of the daemon."""
         before = parse(self.vm.sh("cat " + " ".join(files)))
-        when = self.wait_for_sample(vm("fly_instance_up"), after=time.time())[0]
+        when = self.tick()
         return before, when, parse(self.vm.sh("cat " + " ".join(files)))
 
     def stored(self, selector, when):
@@ -106,6 +115,57 @@ class GuestView(e2e.TestCase):
                 self.assertLessEqual(low - (mode == "idle"), value, f"cpu {cpu_id} {mode}")
                 self.assertLessEqual(value, high + (mode == "idle"), f"cpu {cpu_id} {mode}")
         self.assertGreater(after["1"][0] + after["1"][2], 80, "a second of work was on vCPU 1")
+
+    def test_disks(self):
+        self.vm.sh("workload disk 1024 1 && dd if=/dev/vda of=/dev/null bs=4k count=50 iflag=direct && "
+                   "dd if=/dev/zero of=/data/blob bs=64k count=40 && sync")
+        when = self.tick()
+        for device in ("vda", "vdb"):
+            columns = self.vm.sh(f"cat /sys/block/{device}/stat").split()[:len(DISK)]
+            seen = [self.stored(vm(f"fly_instance_disk_{field}", device=device), when) for field in DISK]
+            print(f"{device}: guest {columns}, stored {seen}")
+            self.assertEqual(seen, [float(column) for column in columns])
+            self.assertGreater(seen[6], 2000, "sectors were written at all")
+
+    def test_network(self):
+        self.vm.sh(f"workload net {self.vm.peer_ip} 300 2")
+        time.sleep(0.5)  # the last acknowledgements
+        when = self.tick()
+        columns = self.vm.sh("grep eth0 /proc/net/dev").split()[1:]
+        seen = [self.stored(vm(f"fly_instance_net_{field}", device="eth0"), when) for field in NET]
+        print(f"eth0: guest {columns}, stored {seen}")
+        self.assertEqual(seen, [float(column) for column in columns])
+        self.assertGreater(seen[0], 300 << 10)
+
+    def test_filesystem(self):
+        self.vm.sh("dd if=/dev/zero of=/data/file bs=1M count=7 && sync")
+        when = self.tick()
+        told = self.vm.sh("stat -f -c '%S %b %f %a' /data").split()
+        seen = [self.stored(vm(f"fly_instance_filesystem_{field}", mount="/data"), when)
+                for field in ("block_size", "blocks", "blocks_free", "blocks_avail")]
+        print(f"/data: guest {told}, stored {seen}")
+        self.assertEqual(seen, [float(number) for number in told])
+        self.assertEqual(len(self.region.query(vm("fly_instance_filesystem_blocks"))), 1, "nothing else")
+
+    def test_open_files(self):
+        when = self.tick()
+        told = [int(number) for number in self.vm.sh("cat /proc/sys/fs/file-nr").split()]
+        seen = self.stored(vm("fly_instance_filefd_allocated"), when)
+        print(f"open files: guest {told[0]}, stored {seen}")
+        self.assertEqual(self.stored(vm("fly_instance_filefd_maximum"), when), told[2])
+        self.assertLess(abs(seen - told[0]), 65, "one batch of the guest's own counter, for each CPU")
+
+    def test_pressure(self):
+        when = self.tick()
+        words = self.vm.sh("cat /proc/pressure/memory").split()
+        for kind, first in (("some", 1), ("full", 6)):
+            for duration, value in (word.split("=") for word in words[first:first + 4]):
+                seen = self.stored(vm(f"fly_instance_memory_pressure_{kind}",
+                                      pressure_duration=duration), when)
+                self.assertEqual(seen, float(value), f"{kind} {duration}")
+
+    def test_nobody_was_killed(self):
+        self.assertEqual(self.stored(vm("fly_instance_memory_oom_kills"), self.tick()), 0)
 
     def test_uptime(self):
         def parse(text):

@@ -234,7 +234,7 @@ static int emit(struct source *src, struct slot *s, uint64_t now_ns, struct batc
 		s->lost_ns = now_ns;
 		s->next_try_ns = 0;
 	}
-	guest_emit_nothing(families, out);
+	guest_emit_nothing(families & ~src->sample->valid, out);
 	if (r < 0)
 		return 0;
 	note_life(s, src->sample, now_ns);

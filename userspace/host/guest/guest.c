@@ -21,16 +21,24 @@ struct guest {
 	struct mem m;
 	struct space s;
 	struct envelope clock;
+	uint64_t fixed_now_ns; /* guest_set_now(); 0 = by the envelope */
 };
 
+#define NEEDS_1(need) (1u << (need))
 static const struct family {
 	const char *name;
-	enum profile_need need;
+	uint32_t needs; /* bit for each enum profile_need */
 	void (*walk)(struct walk *w);
 } families[GUEST_FAMILIES] = {
-	[GUEST_MEMORY] = { "memory", NEED_MEMORY, walk_memory },
-	[GUEST_LOAD] = { "load", NEED_LOAD, walk_load },
-	[GUEST_CPU] = { "cpu", NEED_CPU, walk_cpu },
+	[GUEST_MEMORY] = { "memory", NEEDS_1(NEED_MEMORY), walk_memory },
+	[GUEST_PRESSURE] = { "pressure", NEEDS_1(NEED_PRESSURE), walk_pressure },
+	[GUEST_LOAD] = { "load", NEEDS_1(NEED_LOAD), walk_load },
+	[GUEST_CPU] = { "cpu", NEEDS_1(NEED_CPU), walk_cpu },
+	[GUEST_DISK] = { "disk", NEEDS_1(NEED_DISK), walk_disks },
+	[GUEST_NET] = { "net", NEEDS_1(NEED_NET) | NEEDS_1(NEED_VIRTIO_NET), walk_nets },
+	[GUEST_FILES] = { "files", NEEDS_1(NEED_FILES), walk_files },
+	[GUEST_MOUNTS] = { "mounts", NEEDS_1(NEED_MOUNTS), walk_mounts },
+	[GUEST_OOM] = { "oom", NEEDS_1(NEED_OOM), walk_oom },
 };
 
 static const char *const memory_names[GUEST_MEM_N] = {
@@ -64,6 +72,30 @@ const struct profile *guest_profile(const struct guest *g)
 	return g->p;
 }
 
+void guest_set_now(struct guest *g, uint64_t mono_ns)
+{
+	g->fixed_now_ns = mono_ns;
+}
+
+void guest_record(struct guest *g, void (*record)(void *ctx, uint64_t pfn, const uint8_t *bytes),
+                  void *ctx)
+{
+	g->m.record = record;
+	g->m.record_ctx = ctx;
+	g->m.n_list = 0;
+	g->m.again.bytes = 0;
+}
+
+int guest_find_again(struct guest *g, struct mem_cache *cache)
+{
+	return space_find(&g->m, cache, g->p, &g->s);
+}
+
+const struct mem *guest_mem(const struct guest *g)
+{
+	return &g->m;
+}
+
 const struct mem_counts *guest_counts(const struct guest *g)
 {
 	return &g->m.counts;
@@ -74,7 +106,7 @@ uint32_t guest_features_families(const struct profile *p)
 	uint32_t set = 0;
 
 	for (uint32_t i = 0; i < GUEST_FAMILIES; i++) {
-		if (profile_has(p, families[i].need))
+		if ((p->features & families[i].needs) == families[i].needs)
 			set |= 1u << i;
 	}
 	return set;
@@ -200,6 +232,9 @@ static int open_sample(struct guest *g, struct walk *w, uint64_t host_ns)
 		return -EBADMSG;
 	envelope_add(&g->clock, tk.updated_ns, host_ns);
 	w->now_ns = counts_ticks ? tk.updated_ns : envelope_now(&g->clock, host_ns);
+	if (g->fixed_now_ns != 0)
+		w->now_ns = g->fixed_now_ns;
+	w->updated_ns = tk.updated_ns;
 	w->out->mono_ns = w->now_ns;
 	w->out->boot_ns = w->now_ns + tk.boot_offset_ns;
 	w->out->updated_ns = tk.updated_ns;
@@ -226,9 +261,9 @@ static bool read_family(struct guest *g, struct walk *w, const struct family *f)
 
 static void read_families(struct guest *g, struct walk *w, uint32_t wanted)
 {
+	wanted &= guest_features_families(g->p);
 	for (uint32_t i = 0; i < GUEST_FAMILIES; i++) {
-		if ((wanted >> i & 1) && profile_has(g->p, families[i].need) &&
-		    read_family(g, w, &families[i]))
+		if ((wanted >> i & 1) && read_family(g, w, &families[i]))
 			w->out->valid |= 1u << i;
 	}
 }

@@ -24,12 +24,23 @@
 #include "userspace/host/guest/mem.h"
 #include "userspace/host/guest/profile.h"
 
-#define GUEST_CPUS_MAX 64
+#define GUEST_CPUS_MAX   64
+#define GUEST_DISKS_MAX  16
+#define GUEST_NETS_MAX   16
+#define GUEST_MOUNTS_MAX 16
+#define GUEST_NAME_CAP   32  /* of disks and interfaces */
+#define GUEST_PATH_CAP   128 /* of mount points; longer ones are left out */
 
 enum guest_family {
 	GUEST_MEMORY,
+	GUEST_PRESSURE,
 	GUEST_LOAD,
 	GUEST_CPU,
+	GUEST_DISK,
+	GUEST_NET,
+	GUEST_FILES,
+	GUEST_MOUNTS,
+	GUEST_OOM,
 	GUEST_FAMILIES
 };
 
@@ -73,6 +84,67 @@ struct guest_cpu {
 	uint64_t ns[GUEST_MODES];
 };
 
+enum {
+	GUEST_PRESSURE_SOME,
+	GUEST_PRESSURE_FULL,
+	GUEST_PRESSURE_N
+};
+
+struct guest_pressure {            /* as /proc/pressure/memory */
+	uint32_t average_centi[3]; /* per cent of the last 10, 60 and 300 s, in hundredths */
+	uint64_t total_us;
+};
+
+enum guest_disk_field { /* the first eleven of /proc/diskstats */
+	GUEST_DISK_READS,
+	GUEST_DISK_READS_MERGED,
+	GUEST_DISK_SECTORS_READ,
+	GUEST_DISK_READ_MS,
+	GUEST_DISK_WRITES,
+	GUEST_DISK_WRITES_MERGED,
+	GUEST_DISK_SECTORS_WRITTEN,
+	GUEST_DISK_WRITE_MS,
+	GUEST_DISK_IN_FLIGHT,
+	GUEST_DISK_BUSY_MS,
+	GUEST_DISK_WEIGHTED_MS,
+	GUEST_DISK_N
+};
+
+struct guest_disk {
+	char name[GUEST_NAME_CAP];
+	uint64_t v[GUEST_DISK_N];
+};
+
+enum guest_net_field { /* the columns of /proc/net/dev */
+	GUEST_NET_RX_BYTES,
+	GUEST_NET_RX_PACKETS,
+	GUEST_NET_RX_ERRS,
+	GUEST_NET_RX_DROP,
+	GUEST_NET_RX_FIFO,
+	GUEST_NET_RX_FRAME,
+	GUEST_NET_RX_COMPRESSED,
+	GUEST_NET_RX_MULTICAST,
+	GUEST_NET_TX_BYTES,
+	GUEST_NET_TX_PACKETS,
+	GUEST_NET_TX_ERRS,
+	GUEST_NET_TX_DROP,
+	GUEST_NET_TX_FIFO,
+	GUEST_NET_TX_COLLS,
+	GUEST_NET_TX_CARRIER,
+	GUEST_NET_TX_COMPRESSED,
+	GUEST_NET_N
+};
+
+struct guest_net {
+	char name[GUEST_NAME_CAP];
+	uint64_t v[GUEST_NET_N];
+};
+
+struct guest_mount { /* as statfs(2) says */
+	char path[GUEST_PATH_CAP];
+	uint64_t block_bytes, blocks, blocks_free, blocks_avail;
+};
+
 struct guest_sample {
 	uint32_t valid;   /* bit for each family that was read */
 	uint64_t mono_ns; /* the guest's clocks, as estimated for the moment of the sample */
@@ -82,6 +154,14 @@ struct guest_sample {
 	uint32_t load_centi[3]; /* of 1, 5 and 15 minutes, in hundredths */
 	uint32_t n_cpus;
 	struct guest_cpu cpus[GUEST_CPUS_MAX]; /* those that are online */
+	bool has_pressure;                     /* the guest keeps it */
+	struct guest_pressure pressure[GUEST_PRESSURE_N];
+	uint32_t n_disks, n_nets, n_mounts;
+	struct guest_disk disks[GUEST_DISKS_MAX];
+	struct guest_net nets[GUEST_NETS_MAX];
+	struct guest_mount mounts[GUEST_MOUNTS_MAX];
+	uint64_t files, files_max; /* open, and how many may be */
+	uint64_t oom_kills;
 };
 
 struct guest;
@@ -112,6 +192,18 @@ int guest_sample(struct guest *g, struct mem_cache *cache, uint32_t wanted, uint
  * memory, by its first node. -EBADMSG when that makes no sense.
  */
 int guest_memory_end(struct guest *g, struct mem_cache *cache, uint64_t *ret_gpa);
+
+/*
+ * guest_set_now() - the guest's monotonic time, for all samples from now on: of memory in a file,
+ * whose clock no host's clock can tell. 0: by the host's clock again.
+ */
+void guest_set_now(struct guest *g, uint64_t mono_ns);
+
+/* For image.h: pages that are read from now on, all of them anew; finding the kernel once more. */
+void guest_record(struct guest *g, void (*record)(void *ctx, uint64_t pfn, const uint8_t *bytes),
+                  void *ctx);
+int guest_find_again(struct guest *g, struct mem_cache *cache);
+const struct mem *guest_mem(const struct guest *g);
 
 const struct profile *guest_profile(const struct guest *g);
 const struct mem_counts *guest_counts(const struct guest *g); /* of the last sample */

@@ -163,6 +163,8 @@ static bool fetch(struct mem *m, struct mem_page *page)
 		return false;
 	page->have_first = 0;
 	page->have_last = LAST_LINE;
+	if (m->record)
+		m->record(m->record_ctx, page->pfn, piece.dst);
 	return true;
 }
 

@@ -83,6 +83,9 @@ struct mem {
 	struct mem_cache *cache;     /* NULL: no sample is going on */
 	struct mem_counts counts;
 	struct mem_again again;
+	/* For image.h: sees every whole page that is fetched. NULL: nobody looks. */
+	void (*record)(void *ctx, uint64_t pfn, const uint8_t *bytes);
+	void *record_ctx;
 	int err;       /* of the part of the sample that is being read; sticky */
 	int exhausted; /* a budget is: the whole sample is over */
 };

@@ -66,6 +66,14 @@ static const struct rule {
 	const char *tested;                                            /* on kernels */
 } rules[] = {
 	{ V_TIMEKEEPER_AT, 0, VERSION_MAX, 0, timekeeper_at, "6.1, 6.12, 7.2" },
+	/* Requests in flight were counted by looking at all of them; since then each CPU counts. */
+	{ V_IN_FLIGHT_BY_TAGS, 0, VERSION(6, 10), 1, NULL, "6.1" },
+	{ V_IN_FLIGHT_BY_TAGS, VERSION(6, 10), VERSION_MAX, 0, NULL, "6.12, 7.2" },
+	/* RQF_IO_STAT of include/linux/blk-mq.h */
+	{ V_REQUEST_COUNTS_BIT, 0, VERSION(6, 10), 13, NULL, "6.1" },
+	/* /proc/sys/fs/file-nr: an approximate count, then the sum of all CPUs' parts. */
+	{ V_FILES_EXACT, 0, VERSION(7, 0), 0, NULL, "6.1, 6.12" },
+	{ V_FILES_EXACT, VERSION(7, 0), VERSION_MAX, 1, NULL, "7.2" },
 };
 
 void rules_apply(const struct btf_types *types, struct profile *p)

@@ -59,11 +59,17 @@ void walk_text(struct walk *w, uint64_t addr, char *dst, uint32_t cap)
 	uint32_t n = 0;
 
 	while (n + 1 < cap && !walk_failed(w)) {
-		uint8_t c = *at(w, addr + n, 1);
+		/* A line at a time, which never straddles pages. */
+		uint32_t part =
+			MIN(cap - 1 - n, MEM_LINE_BYTES - (uint32_t)(addr % MEM_LINE_BYTES));
+		const uint8_t *text = at(w, addr, part);
+		uint32_t len = (uint32_t)strnlen((const char *)text, part);
 
-		if (c == '\0')
+		for (uint32_t i = 0; i < len; i++)
+			dst[n++] = printable(text[i]);
+		if (len < part)
 			break;
-		dst[n++] = printable(c);
+		addr += part;
 	}
 	dst[n] = '\0';
 }

@@ -25,8 +25,8 @@ struct walk {
 	const struct space *s;
 	struct space_tlb tlb;
 	uint64_t possible[WALK_CPU_WORDS], online[WALK_CPU_WORDS]; /* CPUs */
-	uint64_t now_ns;                                           /* the guest's monotonic clock */
-	uint64_t tick_ns;                                          /* of a jiffy */
+	uint64_t now_ns, updated_ns; /* the guest's monotonic clock: now, and when last updated */
+	uint64_t tick_ns;            /* of a jiffy */
 	struct guest_sample *out;
 };
 
@@ -112,3 +112,12 @@ void walk_begin(struct walk *w);
 void walk_memory(struct walk *w);
 void walk_load(struct walk *w);
 void walk_cpu(struct walk *w);
+void walk_pressure(struct walk *w);
+void walk_disks(struct walk *w);
+void walk_nets(struct walk *w);
+void walk_files(struct walk *w);
+void walk_mounts(struct walk *w);
+void walk_oom(struct walk *w);
+
+/* A struct percpu_counter: the parts of all CPUs that are online and the common one, at least 0. */
+int64_t walk_counter_sum(struct walk *w, uint64_t counter);

@@ -13,7 +13,8 @@ enum sched_log_what {
 };
 
 struct sched_log_rec {
-	__u64 mono_ns;
-	__u32 what; /* enum sched_log_what */
+	__u64 clock_ns;      /* of the CPU */
+	__u64 clock_task_ns; /* the same without time that was no thread's */
+	__u32 what;          /* enum sched_log_what */
 	__u32 pad;
 };

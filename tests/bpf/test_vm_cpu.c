@@ -46,11 +46,11 @@ static struct source *open_source(void)
 	return src;
 }
 
-/* 'a' to 'z': burns 10 to 260 ms. */
+/* 'a' to 'z': burns 10 to 260 ms of CPU time. */
 static int burner(char what)
 {
 	if (what >= 'a' && what <= 'z')
-		burn_ms(10 * (uint64_t)(what - 'a' + 1));
+		burn_own_ms(10 * (uint64_t)(what - 'a' + 1));
 	return 0;
 }
 
@@ -225,7 +225,7 @@ static void test_last_samples(void **state)
 	print_message("    before %.2f cs, at the end %.2f cs, whole process %.2f cs\n", before,
 	              user.found, (double)ended_exec_ns / 1e7);
 	assert_double_near((double)ended_exec_ns / 1e7, user.found, 0.001);
-	assert_true(user.found - before > 2); /* of 10, on a busy machine */
+	assert_true(user.found - before > 9.9);
 	batch_free(b);
 	assert_int_equal(0, collect_count(&vm_task_source, src));
 	vm_task_source.free(src);

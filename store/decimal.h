@@ -12,12 +12,14 @@
 
 #include "userspace/base/sample.h"
 
-#define DECIMAL_DIGITS_MAX   6u
+#define DECIMAL_DIGITS_MAX   12u
+#define DECIMAL_DIGITS_SHORT 6u     /* where three bits must do: the log, samples in memory */
 #define DECIMAL_MANTISSA_MAX 0x1p53 /* exact in a double */
 
 static inline double decimal_power(unsigned digits)
 {
-	static const double powers[DECIMAL_DIGITS_MAX + 1] = { 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6 };
+	static const double powers[DECIMAL_DIGITS_MAX + 1] = { 1e0, 1e1, 1e2, 1e3,  1e4,  1e5, 1e6,
+		                                               1e7, 1e8, 1e9, 1e10, 1e11, 1e12 };
 
 	return powers[digits];
 }
@@ -42,10 +44,10 @@ static inline bool decimal_fits(double v, unsigned digits, int64_t *ret)
 	return true;
 }
 
-/* The least number of digits from @from on that fits; DECIMAL_DIGITS_MAX + 1 when none does. */
-static inline unsigned decimal_digits(double v, unsigned from, int64_t *ret)
+/* The least number of digits in [@from, @max] that fits; @max + 1 when none does. */
+static inline unsigned decimal_digits(double v, unsigned from, unsigned max, int64_t *ret)
 {
-	while (from <= DECIMAL_DIGITS_MAX && !decimal_fits(v, from, ret))
+	while (from <= max && !decimal_fits(v, from, ret))
 		from++;
 	return from;
 }

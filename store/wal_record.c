@@ -14,26 +14,18 @@ enum record_type {
 	RECORD_SAMPLES = 2
 };
 
-static void put_varint(struct buf *out, uint64_t v)
-{
-	uint8_t *p = buf_reserve(out, VARINT64_BYTES_MAX);
-
-	if (p)
-		out->len += (size_t)(varint_put(p, v) - p);
-}
-
 static void put_text(struct buf *out, struct str s)
 {
-	put_varint(out, s.len);
+	buf_put_varint(out, s.len);
 	buf_put_str(out, s);
 }
 
 void wal_put_series(struct buf *out, const struct wal_series *s)
 {
 	buf_putc(out, RECORD_SERIES);
-	put_varint(out, s->ref);
+	buf_put_varint(out, s->ref);
 	put_text(out, s->org);
-	put_varint(out, s->n_labels);
+	buf_put_varint(out, s->n_labels);
 	for (uint32_t i = 0; i < s->n_labels; i++) {
 		put_text(out, s->labels[i].name);
 		put_text(out, s->labels[i].value);
@@ -52,16 +44,16 @@ size_t wal_series_bytes_max(const struct wal_series *s)
 void wal_put_samples_head(struct buf *out, uint64_t n_samples)
 {
 	buf_putc(out, RECORD_SAMPLES);
-	put_varint(out, n_samples);
+	buf_put_varint(out, n_samples);
 }
 
 /* Decimals are measured from nothing: a lost frame must not falsify what comes behind it. */
 static uint8_t *put_value(uint8_t *p, double v)
 {
 	int64_t mantissa;
-	unsigned digits = decimal_digits(v, 0, &mantissa);
+	unsigned digits = decimal_digits(v, 0, DECIMAL_DIGITS_SHORT, &mantissa);
 
-	if (digits <= DECIMAL_DIGITS_MAX)
+	if (digits <= DECIMAL_DIGITS_SHORT)
 		return varint_put(p, zigzag(mantissa) << 3 | digits);
 	*p++ = VALUE_BITS;
 	memcpy(p, &v, sizeof(v));
@@ -129,7 +121,7 @@ static int get_value(struct reader *r, double *ret)
 	if (get_varint(r, &v) < 0)
 		return -EBADMSG;
 	if (v != VALUE_BITS) {
-		if ((v & 7) > DECIMAL_DIGITS_MAX)
+		if ((v & 7) > DECIMAL_DIGITS_SHORT)
 			return -EBADMSG;
 		*ret = decimal_value(unzigzag(v >> 3), v & 7);
 		return 0;

@@ -9,6 +9,7 @@
 
 #include "userspace/base/alloc.h"
 #include "userspace/base/num.h"
+#include "userspace/base/varint.h"
 
 void buf_done(struct buf *b)
 {
@@ -47,6 +48,14 @@ void buf_put(struct buf *b, const void *src, size_t len)
 void buf_putc(struct buf *b, char c)
 {
 	buf_put(b, &c, 1);
+}
+
+void buf_put_varint(struct buf *b, uint64_t v)
+{
+	uint8_t *p = buf_reserve(b, VARINT64_BYTES_MAX);
+
+	if (p)
+		b->len += (size_t)(varint_put(p, v) - p);
 }
 
 void buf_puts(struct buf *b, const char *cstr)

@@ -41,6 +41,7 @@ void buf_put_str(struct buf *b, struct str s);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void buf_put_u64(struct buf *b, uint64_t v);        /* decimal */
 void buf_put_i64(struct buf *b, int64_t v);         /* decimal */
+void buf_put_varint(struct buf *b, uint64_t v);     /* LEB128: base/varint.h */
 void buf_put_double(struct buf *b, double v);       /* see num_format_double() */
 void buf_put_cell(struct buf *b, const char *text); /* of a Markdown table: bars are escaped */
 

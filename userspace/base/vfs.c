@@ -4,7 +4,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "userspace/base/err.h"
@@ -76,6 +78,41 @@ static int posix_unlink(const char *path)
 	return unlink(path) < 0 ? neg_errno() : 0;
 }
 
+static int posix_size(int fd, uint64_t *ret_bytes)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return neg_errno();
+	*ret_bytes = (uint64_t)st.st_size;
+	return 0;
+}
+
+static int posix_rename(const char *from, const char *to)
+{
+	return rename(from, to) < 0 ? neg_errno() : 0;
+}
+
+static int posix_link(const char *from, const char *to)
+{
+	return link(from, to) < 0 ? neg_errno() : 0;
+}
+
+static int posix_room(const char *path, uint64_t *ret_free)
+{
+	struct statvfs st;
+
+	if (statvfs(path, &st) < 0)
+		return neg_errno();
+	*ret_free = (uint64_t)st.f_bavail * st.f_frsize;
+	return 0;
+}
+
+static int posix_rmdir(const char *path)
+{
+	return rmdir(path) < 0 ? neg_errno() : 0;
+}
+
 static int posix_mkdir(const char *path)
 {
 	return file_mkdirs(path, 0750);
@@ -110,8 +147,13 @@ const struct vfs vfs_posix = {
 	.read_at = posix_read_at,
 	.sync = posix_sync,
 	.truncate = posix_truncate,
+	.size = posix_size,
 	.unlink = posix_unlink,
+	.rename = posix_rename,
+	.link = posix_link,
+	.room = posix_room,
 	.mkdir = posix_mkdir,
+	.rmdir = posix_rmdir,
 	.sync_dir = posix_sync_dir,
 	.read = file_read,
 	.list = posix_list,

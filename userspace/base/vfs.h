@@ -22,8 +22,13 @@ struct vfs {
 	int (*read_at)(int fd, uint64_t at, size_t bytes, struct buf *out);
 	int (*sync)(int fd); /* fdatasync */
 	int (*truncate)(int fd, uint64_t bytes);
+	int (*size)(int fd, uint64_t *ret_bytes);
 	int (*unlink)(const char *path);
-	int (*mkdir)(const char *path);    /* 0 when it is there already */
+	int (*rename)(const char *from, const char *to);   /* over @to, if that is there */
+	int (*link)(const char *from, const char *to);     /* a second name of one file */
+	int (*room)(const char *path, uint64_t *ret_free); /* bytes that may still be written */
+	int (*mkdir)(const char *path);                    /* 0 when it is there already */
+	int (*rmdir)(const char *path);                    /* an empty folder */
 	int (*sync_dir)(const char *path); /* makes creations and removals in it durable */
 	int (*read)(const char *path, struct buf *out, size_t max_bytes); /* the whole file */
 	int (*list)(const char *path, int (*each)(void *ctx, const char *name), void *ctx);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "api/region.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -210,14 +211,41 @@ int region_open(struct region **ret, struct region_conf *conf,
 	return 0;
 }
 
+/* All workers but one, so that another organisation's query finds one; alone all of them. */
+static struct fair_limits query_limits(const struct region_conf *c)
+{
+	bool alone = c->access[0] == '\0' && c->organisations.n == 1 &&
+	             strcmp(c->organisations.v[0], REGION_ANY_ORG) != 0;
+	int64_t busy_max = c->query_org_max;
+
+	if (busy_max == 0)
+		busy_max = alone || c->query_workers == 1 ? c->query_workers : c->query_workers - 1;
+	return (struct fair_limits){
+		.waiting_max = (size_t)c->query_waiting_max,
+		.waiting_max_of_party = (size_t)c->query_org_waiting_max,
+		.busy_max = (unsigned)busy_max,
+		.open_max = (unsigned)c->query_org_open_max,
+	};
+}
+
+/* Writes are short: turns are enough. */
+static struct fair_limits write_limits(const struct region_conf *c)
+{
+	return (struct fair_limits){
+		.waiting_max = (size_t)c->ingest_waiting_max,
+		.waiting_max_of_party = (size_t)c->ingest_waiting_max,
+		.busy_max = (unsigned)c->ingest_workers,
+		.open_max = UINT_MAX,
+	};
+}
+
 static struct http_conf http_conf_of(const struct region_conf *c)
 {
 	return (struct http_conf){
 		.threads = (unsigned)c->http_threads,
 		.workers = { [LANE_QUERY] = (unsigned)c->query_workers,
 		             [LANE_WRITE] = (unsigned)c->ingest_workers },
-		.waiting_max = { [LANE_QUERY] = (size_t)c->query_waiting_max,
-		                 [LANE_WRITE] = (size_t)c->ingest_waiting_max },
+		.lanes = { [LANE_QUERY] = query_limits(c), [LANE_WRITE] = write_limits(c) },
 		.connections_max = (unsigned)c->connections_max,
 		.connections_per_address_max = (unsigned)c->connections_per_address_max,
 		.header_bytes_max = c->header_bytes_max,
@@ -234,6 +262,7 @@ int region_listen(struct region *region, char *ret_address, struct err *e)
 	const struct http_ops ops = {
 		.begin = route_begin,
 		.serve = route_serve,
+		.finish = route_finish,
 		.done = route_done,
 		.refuse = route_refuse,
 		.ctx = region,
@@ -248,9 +277,11 @@ int region_listen(struct region *region, char *ret_address, struct err *e)
 		r = listen_format(fd, ret_address, LISTEN_TEXT_MAX);
 	if (r == 0)
 		r = http_start(&region->http, fd, &conf, &ops, e);
-	if (r == 0)
-		fd = -1;
-	return r;
+	if (r < 0)
+		return r;
+	fd = -1;
+	selfmetrics_start_http(region);
+	return 0;
 }
 
 /* --- run, close ------------------------------------------------------------------------------- */
@@ -379,6 +410,8 @@ void region_close(struct region *region)
 		return;
 	atomic_store(&region->stopping, true);
 	(void)sdnotify_stopping();
+	if (region->http)
+		selfmetrics_stop_http(region);
 	http_stop(region->http, (uint64_t)region->conf.stop_timeout_ms);
 	if (region->store)
 		selfmetrics_stop(region);

@@ -17,8 +17,10 @@ struct region_conf {
 	int64_t http_threads, connections_max, connections_per_address_max;
 	uint64_t header_bytes_max, body_bytes_max, bodies_bytes_max;
 	int64_t idle_timeout_ms, body_timeout_ms, stop_timeout_ms;
+	struct conf_strings cors_origins;
 
 	int64_t query_workers, query_waiting_max, query_wait_timeout_ms;
+	int64_t query_org_max, query_org_waiting_max, query_org_open_max;
 	int64_t query_timeout_ms, query_slow_ms, latency_offset_ms;
 	uint64_t query_text_bytes_max;
 	int64_t query_points_max, query_subquery_points_max, query_series_max, query_samples_max;

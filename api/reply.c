@@ -23,6 +23,7 @@ static const struct kind {
 	[REPLY_UNSUPPORTED] = { 415, "bad_data", 0 },
 	[REPLY_EXECUTION] = { 422, "execution", 0 },
 	[REPLY_TOO_MANY] = { 429, "too_many_requests", RETRY_AFTER_S },
+	[REPLY_CANCELED] = { 499, "canceled", 0 },
 	[REPLY_INTERNAL] = { 500, "internal", 0 },
 	[REPLY_NOT_IMPLEMENTED] = { 501, "unavailable", 0 },
 	[REPLY_UNAVAILABLE] = { 503, "unavailable", RETRY_AFTER_S },

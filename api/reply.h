@@ -18,6 +18,7 @@ enum reply_error {
 	REPLY_UNSUPPORTED,     /* 415 */
 	REPLY_EXECUTION,       /* 422 */
 	REPLY_TOO_MANY,        /* 429, with Retry-After */
+	REPLY_CANCELED,        /* 499: nobody reads it */
 	REPLY_INTERNAL,        /* 500 */
 	REPLY_NOT_IMPLEMENTED, /* 501 */
 	REPLY_UNAVAILABLE,     /* 503, with Retry-After */

@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "api/auth/auth.h"
 #include "api/handlers/handlers.h"
@@ -99,7 +100,8 @@ const char *route_allow(unsigned methods)
 
 /* --- the account ------------------------------------------------------------------------------ */
 
-static const int statuses[] = { 200, 204, 400, 401, 403, 404, 405, 413, 415, 422, 429, 500, 503 };
+static const int statuses[] = { 200, 204, 400, 401, 403, 404, 405, 413,
+	                        415, 422, 429, 499, 500, 501, 503 };
 /* Upper bounds of the duration histogram. */
 static const double bounds_s[] = { 0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 30 };
 
@@ -237,6 +239,44 @@ static int choose_org(struct region *region, struct request *req, struct respons
 	return 0;
 }
 
+/* --- pages of other origins ------------------------------------------------------------------- */
+
+static bool origin_is_allowed(const struct region *region, struct str origin)
+{
+	const struct conf_strings *list = &region->conf.cors_origins; /* not reloadable */
+
+	for (size_t i = 0; i < list->n; i++) {
+		if (strcmp(list->v[i], "*") == 0 || str_eqc(origin, list->v[i]))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A browser asks before it sends a request with a token. Without a word from us it does not send
+ * it; so nothing is said unless the origin is configured.
+ */
+static int answer_preflight(struct response *resp)
+{
+	response_header(resp, "Access-Control-Allow-Methods", "GET, HEAD, POST");
+	response_header(resp, "Access-Control-Allow-Headers",
+	                "Authorization, Content-Type, Accept, X-Requested-With");
+	response_header(resp, "Access-Control-Max-Age", "3600");
+	return resp->status = 204;
+}
+
+void route_finish(void *ctx, const struct request *req, struct response *resp)
+{
+	if (req->origin.len == 0 || req->origin.len > RESPONSE_HEADER_VALUE_MAX - 1 ||
+	    !origin_is_allowed(ctx, req->origin))
+		return;
+	response_header(resp, "Access-Control-Allow-Origin", "%.*s", STR_FMT(req->origin));
+	response_header(resp, "Access-Control-Expose-Headers", "Retry-After");
+	response_header(resp, "Vary", "Origin");
+}
+
+/* --- the beginning ---------------------------------------------------------------------------- */
+
 int route_begin(void *ctx, struct request *req, struct response *resp)
 {
 	struct region *region = ctx;
@@ -252,6 +292,8 @@ int route_begin(void *ctx, struct request *req, struct response *resp)
 	req->lane = route->lane;
 	region_settings(region, &conf);
 	req->body_bytes_max = route->lane == LANE_WRITE ? conf.body_bytes_max : FORM_BYTES_MAX;
+	if (req->method == HTTP_OPTIONS && origin_is_allowed(region, req->origin))
+		return answer_preflight(resp);
 	if (!(route->methods & req->method)) {
 		status = reply_error(resp, REPLY_METHOD, "%s takes %s only", route->path,
 		                     route_allow(route->methods));
@@ -289,9 +331,25 @@ static int parse_params(struct request *req, struct response *resp)
 	return r < 0 ? reply_args_error(resp, r, &e) : 0;
 }
 
+/* A query that waited too long is not worth running: its client has given up or will. */
+static bool waited_too_long(struct region *region, const struct request *req)
+{
+	struct region_conf conf;
+
+	if (req->lane != LANE_QUERY || req->queued_mono_ns == 0)
+		return false;
+	region_settings(region, &conf);
+	return clock_mono_ns() - req->queued_mono_ns >
+	       (uint64_t)conf.query_wait_timeout_ms * 1000000;
+}
+
 int route_serve(void *ctx, struct request *req, struct response *resp)
 {
-	int status = parse_params(req, resp);
+	int status;
+
+	if (waited_too_long(ctx, req))
+		return reply_error(resp, REPLY_TOO_MANY, "too many queries run at the same time");
+	status = parse_params(req, resp);
 
 	return status != 0 ? status : req->route->handler(ctx, req, resp);
 }

@@ -45,6 +45,8 @@ const char *route_allow(unsigned methods);
 /* struct http_ops of the region: @ctx is a struct region. */
 int route_begin(void *ctx, struct request *req, struct response *resp);
 int route_serve(void *ctx, struct request *req, struct response *resp);
+/* Headers that every answer has. */
+void route_finish(void *ctx, const struct request *req, struct response *resp);
 void route_done(void *ctx, const struct request *req, const struct response *resp);
 int route_refuse(void *ctx, int status, const char *why, struct response *resp);
 

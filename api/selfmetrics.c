@@ -66,8 +66,10 @@ static const struct stat_row http_rows[] = {
 	         "Requests refused because too many were waiting."),
 	HTTP_ROW("refused_large_total", "counter", refused_large,
 	         "Requests refused because of their size."),
+	HTTP_ROW("cancelled_total", "counter", cancelled,
+	         "Requests whose client hung up before they were begun."),
 	HTTP_ROW("refused_slow_total", "counter", refused_slow,
-	         "Connections closed because a body came too slowly."),
+	         "Connections closed because a request came too slowly."),
 };
 
 static void collect_store(struct buf *out, void *ctx)
@@ -93,8 +95,6 @@ static void collect_http(struct buf *out, void *ctx)
 	struct region *region = ctx;
 	struct http_stats stats;
 
-	if (!region->http)
-		return; /* handlers under test */
 	http_get_stats(region->http, &stats);
 	put_rows(out, http_rows, ARRAY_SIZE(http_rows), &stats);
 }
@@ -106,8 +106,7 @@ static void collect_build(struct buf *out, void *ctx)
 	metrics_put(out, "periscope_region_build_info", "version=\"" PERISCOPE_VERSION "\"", 1);
 }
 
-static const metrics_collect_f collectors[] = { collect_build, collect_store, collect_http,
-	                                        route_collect };
+static const metrics_collect_f collectors[] = { collect_build, collect_store, route_collect };
 
 void selfmetrics_start(struct region *region)
 {
@@ -119,4 +118,14 @@ void selfmetrics_stop(struct region *region)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(collectors); i++)
 		metrics_collector_del(collectors[i], region);
+}
+
+void selfmetrics_start_http(struct region *region)
+{
+	metrics_collector_add(collect_http, region);
+}
+
+void selfmetrics_stop_http(struct region *region)
+{
+	metrics_collector_del(collect_http, region);
 }

@@ -94,6 +94,7 @@ static int set_common(struct plan *plan, struct request *req, struct err *e)
 	if (q->text.len == 0)
 		return err_set(e, -EINVAL, "argument query is missing");
 	q->org = req->org;
+	q->cancelled = &req->gone;
 	q->now_ms = clock_unix_ms();
 	set_limits(plan);
 	r = set_deadline(plan, p, e);
@@ -257,9 +258,6 @@ static int answer_query(struct region *region, struct request *req, struct respo
 	int r;
 
 	region_settings(region, &plan.conf);
-	if (req->queued_mono_ns > 0 && clock_mono_ns() - req->queued_mono_ns >
-	                                       (uint64_t)plan.conf.query_wait_timeout_ms * 1000000)
-		return reply_error(resp, REPLY_TOO_MANY, "too many queries run at the same time");
 	r = set_common(&plan, req, &e);
 	if (r == 0)
 		r = set_times(&plan, &req->params, &e);

@@ -176,8 +176,8 @@ int intake_reply(struct response *resp, const struct intake *in)
 
 int intake_reply_error(struct response *resp, int r)
 {
-	if (r == -EAGAIN)
-		return reply_error(resp, REPLY_TOO_MANY,
+	if (r == -EAGAIN) /* not 429: many a sender drops what is answered so */
+		return reply_error(resp, REPLY_UNAVAILABLE,
 		                   "the memory for recent samples is full; try again later");
 	log_error("ingest: a write failed", STRV("why", strerror(-r)));
 	return reply_error(resp, REPLY_UNAVAILABLE, "the samples could not be stored: %s",

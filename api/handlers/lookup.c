@@ -2,6 +2,7 @@
 #include "api/handlers/lookup.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 
 #include "api/handlers/filters.h"
 #include "userspace/base/clock.h"
@@ -52,7 +53,7 @@ int lookup_begin(struct lookup *l, struct region *region, struct request *req,
 	int r;
 
 	region_settings(region, &conf);
-	*l = (struct lookup){ .e = ERR_INIT, .out = &resp->body };
+	*l = (struct lookup){ .e = ERR_INIT, .out = &resp->body, .gone = &req->gone };
 	l->sel.series_max = (uint64_t)conf.labels_series_max;
 	r = read_args(l, req, &conf, match_required);
 	if (r < 0)
@@ -64,6 +65,8 @@ int lookup_begin(struct lookup *l, struct region *region, struct request *req,
 
 int lookup_item(struct lookup *l)
 {
+	if (atomic_load_explicit(l->gone, memory_order_relaxed))
+		return err_set(&l->e, -ECANCELED, "the client has hung up");
 	if (l->n == l->limit) {
 		l->cut = true;
 		return LOOKUP_FULL;

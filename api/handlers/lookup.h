@@ -11,9 +11,10 @@
 
 struct lookup {
 	struct store_select sel;
-	uint64_t limit; /* items; UINT64_MAX = all */
-	uint64_t n;     /* items so far */
-	bool cut;       /* there were more */
+	uint64_t limit;           /* items; UINT64_MAX = all */
+	uint64_t n;               /* items so far */
+	bool cut;                 /* there were more */
+	const _Atomic bool *gone; /* the client has hung up */
 	struct buf *out;
 	struct err e;
 };

@@ -11,19 +11,23 @@
  *   body     is collected into a buffer with that limit.
  *   serve()  on a worker thread of the lane (LANE_NOW: on the network thread, so it must not
  *            wait). The connection is suspended meanwhile and costs no thread.
- *   send     the body from memory, or piece by piece from the response's stream.
+ *   send     the body from memory, or piece by piece from the response's stream, which runs on
+ *            worker threads, too. Packed if the client takes that.
  *   done()   once, whatever happened.
  *
+ * Fairness Lanes take from each organisation in turn; see fair_queue.h.
  * Limits   Connections in all and by address, headers, body of one request, bodies of all
- *          requests, requests waiting in a lane. Each refusal is answered (413, 429, 503) and
- *          counted.
+ *          requests, time to send a request, requests waiting in a lane. Each refusal is answered
+ *          (413, 429, 503) and counted; a connection that is too slow is closed.
  */
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "api/auth/grant.h"
+#include "api/http/fair_queue.h"
 #include "api/params.h"
 #include "userspace/base/arena.h"
 #include "userspace/base/buf.h"
@@ -33,7 +37,8 @@ enum http_method { /* bits, so that a route lists several */
 	HTTP_GET = 1,
 	HTTP_HEAD = 2,
 	HTTP_POST = 4,
-	HTTP_OTHER = 8
+	HTTP_OPTIONS = 8,
+	HTTP_OTHER = 16
 };
 
 enum lane {
@@ -52,7 +57,9 @@ struct request {
 	struct str query; /* behind it */
 	struct str content_type, content_encoding, rw_version;
 	struct str authorization; /* never logged, never sent back */
-	struct str client;        /* address and port */
+	struct str accept, accept_encoding, user_agent, origin;
+	struct str client; /* address and port */
+	_Atomic bool gone; /* the client has hung up: nobody waits for the answer */
 	struct buf body;
 	struct arena arena;      /* for whatever lives as long as the request */
 	uint64_t start_mono_ns;  /* the request line was there */
@@ -78,7 +85,7 @@ struct http_stream {
 };
 
 /* Besides Content-Type; names are constants, values are formatted into the struct. */
-#define RESPONSE_HEADERS_MAX      8u
+#define RESPONSE_HEADERS_MAX      12u
 #define RESPONSE_HEADER_VALUE_MAX 96u
 
 struct response_header {
@@ -91,6 +98,7 @@ struct response {
 	const char *content_type; /* NULL = none */
 	struct buf body;          /* what is there already; the stream continues it */
 	struct http_stream stream;
+	bool is_packed; /* compression would not make it smaller */
 	struct response_header headers[RESPONSE_HEADERS_MAX];
 	unsigned n_headers;
 };
@@ -108,6 +116,8 @@ struct http_ops {
 	/* Returns 0 to go on, or the status of @resp, which is then the answer. */
 	int (*begin)(void *ctx, struct request *req, struct response *resp);
 	int (*serve)(void *ctx, struct request *req, struct response *resp);
+	/* Before an answer is sent, whoever made it; may add headers. May be NULL. */
+	void (*finish)(void *ctx, const struct request *req, struct response *resp);
 	void (*done)(void *ctx, const struct request *req, const struct response *resp);
 	/* Fills @resp for a refusal of the server itself; returns the status. */
 	int (*refuse)(void *ctx, int status, const char *why, struct response *resp);
@@ -115,9 +125,9 @@ struct http_ops {
 };
 
 struct http_conf {
-	unsigned threads;           /* of the network */
-	unsigned workers[LANE_N];   /* LANE_NOW: ignored */
-	size_t waiting_max[LANE_N]; /* requests queued in a lane */
+	unsigned threads;                 /* of the network */
+	unsigned workers[LANE_N];         /* LANE_NOW: ignored */
+	struct fair_limits lanes[LANE_N]; /* by organisation */
 	unsigned connections_max, connections_per_address_max;
 	size_t header_bytes_max;
 	uint64_t bodies_bytes_max; /* of all requests together */
@@ -129,7 +139,7 @@ struct http_conf {
 struct http_stats {
 	uint64_t connections, in_flight, waiting[LANE_N], body_bytes;
 	uint64_t received_bytes, sent_bytes;
-	uint64_t refused_busy, refused_large, refused_slow;
+	uint64_t refused_busy, refused_large, refused_slow, cancelled;
 };
 
 struct http;

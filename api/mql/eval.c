@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "api/mql/aggr.h"
@@ -52,6 +53,8 @@ int eval_tick(struct eval *ev)
 {
 	uint64_t deadline_ns = ev->q->deadline_mono_ns;
 
+	if (ev->q->cancelled && atomic_load_explicit(ev->q->cancelled, memory_order_relaxed))
+		return err_set(ev->e, -ECANCELED, "the client has hung up");
 	if (deadline_ns == 0 || clock_mono_ns() < deadline_ns)
 		return 0;
 	return err_set(ev->e, -ECANCELED, "the query took longer than its time limit");

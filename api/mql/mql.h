@@ -46,6 +46,7 @@ struct mql_query {
 	bool no_pushdown;          /* see pushdown.h; for tests */
 	int round_digits;          /* >= 0 rounds results; -1 = off */
 	uint64_t deadline_mono_ns; /* 0 = none */
+	const _Atomic bool *cancelled;   /* becomes true when nobody waits any more; NULL = never */
 	const struct mql_limits *limits; /* NULL = default */
 };
 
@@ -76,7 +77,7 @@ struct mql_result {
  * Returns 0, or with @e (a sentence; e->pos = byte of the query for syntax errors)
  *   -EINVAL     the query is wrong (syntax, unknown function, arity, types, matching)
  *   -ENOSPC     a limit (points, series, samples, memory): the sentence names it and its value
- *   -ECANCELED  the deadline passed
+ *   -ECANCELED  the deadline passed, or the query was cancelled
  *   -ENOMEM, -EIO, -EBADMSG
  */
 int mql_eval(struct store *s, const struct mql_query *q, struct mql_result *ret, struct err *e);

@@ -70,7 +70,7 @@ BAD = [  # method, path, headers, body, status
     ("POST", "/api/v1/write", PROTOBUF, os.urandom(1000), (400, 413)),
     ("POST", "/api/v1/write", PROTOBUF, snappy_literal(b"\x0a\xff\xff\xff\xff\x0f"), 400),
     ("POST", "/api/v1/write", PROTOBUF, b"\xff\xff\xff\xff\x0f" + b"x" * 10, 413),
-    ("POST", "/api/v1/write", {**PROTOBUF, "Content-Encoding": "zstd"}, b"x", 415),
+    ("POST", "/api/v1/write", {**PROTOBUF, "Content-Encoding": "zstd"}, b"x", 400),
     ("POST", "/api/v1/write", {**PROTOBUF, "Content-Type": "application/json"}, b"{}", 415),
     ("POST", "/api/v1/write", PROTOBUF, b"x" * ((32 << 20) + 1), 413),
     ("POST", "/api/v1/import/prometheus", {"Content-Encoding": "gzip"}, b"not gzip", 400),

@@ -129,7 +129,7 @@ static struct delivery *start(const struct host_conf *conf)
 	struct delivery *d = NULL;
 	struct err e = ERR_INIT;
 
-	if (delivery_new(&d, conf, &e) < 0)
+	if (delivery_new(&d, conf, NULL, &e) < 0)
 		fail_msg("%s", e.msg);
 	return d;
 }
@@ -468,10 +468,10 @@ static void test_token(void **state)
 	struct host_conf conf = conf_for(p, "", line);
 	struct delivery *d = NULL;
 
-	assert_int_equal(-EINVAL, delivery_new(&d, &conf, &e));
+	assert_int_equal(-EINVAL, delivery_new(&d, &conf, NULL, &e));
 	assert_non_null(strstr(e.msg, path));
 	assert_int_equal(0, file_replace(path, "two\nlines\n", 10, 0600));
-	assert_int_equal(-EINVAL, delivery_new(&d, &conf, &e));
+	assert_int_equal(-EINVAL, delivery_new(&d, &conf, NULL, &e));
 	assert_null(strstr(e.msg, "two"));
 	assert_int_equal(0, file_replace(path, "s3cret\n", 7, 0600));
 	d = start(&conf);
@@ -595,7 +595,7 @@ static void test_one_daemon_for_each_folder(void **state)
 	struct err e = ERR_INIT;
 
 	(void)state;
-	assert_int_equal(-EBUSY, delivery_new(&other, &conf, &e));
+	assert_int_equal(-EBUSY, delivery_new(&other, &conf, NULL, &e));
 	assert_non_null(strstr(e.msg, "another periscope-host uses it"));
 	delivery_stop(d, 0);
 	d = start(&conf);

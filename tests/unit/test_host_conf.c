@@ -315,7 +315,7 @@ static void test_refusals(void **state)
 		  "t: cpu_classes.a.balance_start: above balance_max" },
 		{ "cpu_class: big", "t: cpu_class: there is no class \"big\"" },
 		{ "peaks: {cpu_max: 2}", "peaks.cpu_max" },
-		{ "interval: 999ms", "interval" },
+		{ "interval: 99ms", "interval" },
 		{ "interval: 2h", "interval" },
 		{ "log_level: loud", "log_level" },
 		{ "colour: red", "colour" },

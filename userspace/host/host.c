@@ -28,13 +28,15 @@
 #include "userspace/host/registry.h"
 #include "userspace/host/sampler.h"
 #include "userspace/host/selfhttp.h"
+#include "userspace/host/simulate.h"
+#include "userspace/host/source.h"
 #include "userspace/host/sources.h"
 #include "userspace/host/stale.h"
+#include "userspace/host/stamp.h"
 #include "userspace/host/vm_life.h"
 #include "userspace/wire/http_client.h"
 
-#define EVENTS_MAX     16
-#define ALIGN_FRACTION 1000 /* a tick this part of the interval late still counts as in time */
+#define EVENTS_MAX 16
 
 static struct metric ticks =
 	METRIC_COUNTER("periscope_host_collections_total", "", "Collections made.");
@@ -60,6 +62,7 @@ DEFINE_CLEANUP(struct sources *, sources_free);
 struct host {
 	struct host_conf *conf;
 	const char *path;
+	struct host_extras extras;
 	struct registry *registry;
 	struct sources *sources;
 	struct delivery *delivery;
@@ -69,6 +72,7 @@ struct host {
 	struct batch **ended; /* since then: last samples of VMs that ended */
 	size_t n_ended, ended_cap;
 	struct sampler sampler;
+	struct stamper stamper;
 	uint64_t n_lost_seen;
 	int epoll_fd, timer_fd, sample_fd, signal_fd;
 	bool ending, in_life;
@@ -183,18 +187,10 @@ static int arm_timer(struct host *h)
 	               : 0;
 }
 
-/* The tick's nominal time when we are nearly there: equal steps compress to nothing. */
-static int64_t stamp(int64_t interval_ms)
-{
-	int64_t now_ms = clock_unix_ms(), late_ms = now_ms % interval_ms;
-
-	return late_ms <= interval_ms / ALIGN_FRACTION ? now_ms - late_ms : now_ms;
-}
-
 static int collect(struct host *h, struct batch **ret)
 {
 	_cleanup_(batch_freep) struct batch *b = NULL;
-	int64_t now_ms = stamp(h->conf->interval_ms);
+	int64_t now_ms = stamp_next(&h->stamper, clock_unix_ms(), h->conf->interval_ms);
 	int r = batch_new(&b, (size_t)h->conf->tick_samples_max);
 
 	if (r < 0)
@@ -309,6 +305,8 @@ static int load_again(struct host *h, struct host_conf **ret, struct err *e)
 
 	if (r < 0)
 		return r;
+	if (h->extras.simulate)
+		fresh->discovery_enabled = false;
 	fixed = conf_unreloadable_change(&host_conf_schema, h->conf, fresh);
 	if (fixed) {
 		host_conf_done(fresh);
@@ -441,10 +439,15 @@ static int open_fds(struct host *h)
 	return r == 0 ? arm_timer(h) : r;
 }
 
-static int open_sources(const struct host_conf *conf, struct sources **ret, struct err *e)
+static int open_sources(const struct host *h, struct sources **ret, struct err *e)
 {
+	static const struct source_ops *const simulated[] = { &simulate_source, NULL };
 	_cleanup_(sources_freep) struct sources *s = NULL;
-	int r = sources_new(&s, source_table, conf);
+	int r;
+
+	if (h->extras.simulate)
+		simulate_use(h->extras.simulate);
+	r = sources_new(&s, h->extras.simulate ? simulated : source_table, h->conf);
 
 	if (r == 0 && sources_n_up(s) == 0)
 		r = err_set(e, -EPERM, "none of the sources works here: run it as root");
@@ -456,10 +459,10 @@ static int open_sources(const struct host_conf *conf, struct sources **ret, stru
 static int open_parts(struct host *h, struct err *e)
 {
 	const struct registry_listener listener = { on_vm_added, on_vm_gone, h };
-	int r = open_sources(h->conf, &h->sources, e);
+	int r = open_sources(h, &h->sources, e);
 
 	if (r == 0)
-		r = delivery_new(&h->delivery, h->conf, e);
+		r = delivery_new(&h->delivery, h->conf, h->extras.tap, e);
 	if (r < 0)
 		return r;
 	open_life(h);
@@ -481,7 +484,8 @@ static int open_parts(struct host *h, struct err *e)
 	return selfhttp_start(&h->selfhttp, h->conf->listen, e);
 }
 
-int host_open(struct host **ret, struct host_conf *conf, const char *path, struct err *e)
+int host_open(struct host **ret, struct host_conf *conf, const char *path,
+              const struct host_extras *extras, struct err *e)
 {
 	struct host *h = mem_zalloc(1, sizeof(*h));
 
@@ -493,6 +497,9 @@ int host_open(struct host **ret, struct host_conf *conf, const char *path, struc
 	h->path = path;
 	h->epoll_fd = h->timer_fd = h->sample_fd = h->signal_fd = -1;
 	h->sampler = (struct sampler)SAMPLER_INIT;
+	h->extras = *extras;
+	if (extras->simulate)
+		conf->discovery_enabled = false;
 	raise_descriptor_limit();
 	int r = catalog_set_prefix(conf->prefix);
 

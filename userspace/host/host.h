@@ -19,6 +19,13 @@
 
 struct host;
 struct host_conf;
+struct simulate_opts;
+
+/* What the command line asks for beyond the settings; NULL: not asked for. */
+struct host_extras {
+	const struct simulate_opts *simulate; /* made-up VMs instead of this host's */
+	const char *tap;                      /* a file that records what was collected */
+};
 
 /* Signals that the daemon handles; before any thread is made. */
 void host_block_signals(void);
@@ -28,7 +35,8 @@ void host_block_signals(void);
  *
  * @path is where it was read from, for a reload. -EPERM with @e when no source works at all.
  */
-int host_open(struct host **ret, struct host_conf *conf, const char *path, struct err *e);
+int host_open(struct host **ret, struct host_conf *conf, const char *path,
+              const struct host_extras *extras, struct err *e);
 
 /* Returns when a signal ended it. */
 void host_run(struct host *h);

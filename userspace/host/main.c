@@ -15,11 +15,13 @@
 #include "userspace/host/host.h"
 #include "userspace/host/host_conf.h"
 #include "userspace/host/once.h"
+#include "userspace/host/simulate.h"
 #include "userspace/host/sources.h"
 
 struct options {
 	bool once, check_config, print_config, help, version;
-	const char *config, *log_level;
+	const char *config, *log_level, *simulate, *tap;
+	struct simulate_opts simulation; /* what @simulate says */
 };
 
 #define ROW(...) OPT_ROW(struct options, __VA_ARGS__)
@@ -29,6 +31,8 @@ static const struct opt_row rows[] = {
 	ROW("once", NULL, FLAG, once, "collect once, print the samples and exit"),
 	ROW("check-config", NULL, FLAG, check_config, "check the settings and exit"),
 	ROW("print-config", NULL, FLAG, print_config, "print the settings in effect and exit"),
+	ROW("simulate", "VMS=N", STRING, simulate, "measure made-up VMs; VMS=N,SERIES=M"),
+	ROW("tap", "FILE", STRING, tap, "record in a file what was collected"),
 	ROW("help", NULL, FLAG, help, "print this and exit"),
 	ROW("version", NULL, FLAG, version, "print the version and exit"),
 };
@@ -51,13 +55,14 @@ static int failure_code(int r)
 	return r == -EPERM || r == -EACCES ? EXIT_PRIVILEGE : EXIT_RUNTIME;
 }
 
-static int run_daemon(struct host_conf *conf, const char *path)
+static int run_daemon(const struct options *o, struct host_conf *conf, const char *path)
 {
+	const struct host_extras extras = { o->simulate ? &o->simulation : NULL, o->tap };
 	struct err e = ERR_INIT;
 	struct host *h = NULL;
 
 	host_block_signals();
-	int r = host_open(&h, conf, path, &e);
+	int r = host_open(&h, conf, path, &extras, &e);
 
 	if (r < 0)
 		return complain(failure_code(r), r, &e);
@@ -138,7 +143,7 @@ static int with_conf(const struct options *o)
 	int code = inspect(o, conf);
 
 	if (code < 0)
-		return run_daemon(conf, path); /* takes the settings over */
+		return run_daemon(o, conf, path); /* takes the settings over */
 	host_conf_done(conf);
 	free(conf);
 	return code;
@@ -153,6 +158,8 @@ int main(int argc, char **argv)
 
 	if (r == 0 && o.log_level)
 		r = pin_level(o.log_level, &e);
+	if (r == 0 && o.simulate)
+		r = simulate_parse(o.simulate, &o.simulation, &e);
 	if (r < 0)
 		return complain(EXIT_USAGE, r, &e);
 	if (o.help) {

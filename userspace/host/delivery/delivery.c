@@ -22,6 +22,7 @@
 #include "userspace/host/delivery/destination_conf.h"
 #include "userspace/host/delivery/encoder.h"
 #include "userspace/host/delivery/settings.h"
+#include "userspace/host/delivery/tap.h"
 #include "userspace/host/host_conf.h"
 #include "userspace/host/outbox.h"
 
@@ -42,6 +43,7 @@ struct delivery {
 
 	/* Of the thread alone. */
 	struct encoder *encoder;
+	struct tap *tap; /* NULL: none */
 	uint64_t next_metadata_ns;
 };
 
@@ -117,7 +119,9 @@ static void *run(void *arg)
 	struct batch *b;
 
 	while (outbox_take(d->outbox, UINT64_MAX, &b) == 0) {
+		tap_begin(d->tap, b);
 		take_in(d, b);
+		tap_queued(d->tap);
 		outbox_release(d->outbox, b);
 	}
 	return NULL;
@@ -272,6 +276,7 @@ static void delivery_free(struct delivery *d)
 {
 	outbox_free(d->outbox);
 	encoder_free(d->encoder);
+	tap_close(d->tap);
 	for (size_t i = 0; i < d->n; i++)
 		close_now(d->destinations[i]);
 	closep(&d->lock_fd);
@@ -304,7 +309,8 @@ static int lock_folder(struct delivery *d, const char *dir, struct err *e)
 	return err_set(e, -EBUSY, "queue.dir: %.160s: another periscope-host uses it", dir);
 }
 
-int delivery_new(struct delivery **ret, const struct host_conf *conf, struct err *e)
+int delivery_new(struct delivery **ret, const struct host_conf *conf, const char *tap,
+                 struct err *e)
 {
 	_cleanup_(delivery_freep) struct delivery *d = mem_zalloc(1, sizeof(*d));
 	int r;
@@ -316,6 +322,8 @@ int delivery_new(struct delivery **ret, const struct host_conf *conf, struct err
 	r = outbox_new(&d->outbox, (size_t)conf->tick_samples_max * OUTBOX_BATCHES);
 	if (r == 0)
 		r = encoder_new(&d->encoder);
+	if (r == 0 && tap)
+		r = tap_open(&d->tap, tap, e);
 	if (r == 0)
 		r = lock_folder(d, conf->queue_dir, e);
 	if (r == 0)

@@ -25,10 +25,13 @@ struct delivery;
 struct host_conf;
 
 /*
+ * @tap: a file that gets a record of everything (tap.h), or NULL.
+ *
  * -EINVAL with @e when a token's file or a rule is no good, -EBUSY when another daemon uses the
  * folder of the queues.
  */
-int delivery_new(struct delivery **ret, const struct host_conf *conf, struct err *e);
+int delivery_new(struct delivery **ret, const struct host_conf *conf, const char *tap,
+                 struct err *e);
 
 /*
  * delivery_set_conf() - takes over the settings of delivery: all of them, or on failure none.

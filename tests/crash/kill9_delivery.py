@@ -5,8 +5,8 @@ collected is in the store exactly once, with its value, and nothing that was not
 
     ROUNDS=100 SEED=7 tests/crash/kill9_delivery.py     the defaults are 20 and the time
 
-Between both programs stands a proxy that answers instead of the region, is slow, talks rubbish, or passes a
-request on and then hangs up, so that its answer is lost. Each round one of these, or a disk that is full (as
+Between both programs stands a proxy that answers instead of the region (even that all is well), is slow, talks
+rubbish, or passes a request on and then hangs up, so that its answer is lost. Each round one of these, or a disk that is full (as
 root only), goes on while the host, the region or both are killed. What the host collected is what its --tap
 says: a batch without "queued" was cut off by a kill, and may be there or not.
 """
@@ -40,7 +40,8 @@ SAMPLE = re.compile(r'^(\w+\{.*\}) (\S+) (\d+)$')
 class Proxy(threading.Thread):
     """One thread for each connection; what happens to a request is drawn from the fault of the round."""
 
-    FAULTS = ("none", "status", "rubbish", "slow", "lost_answer", "half_answer", "cut_request", "all")
+    FAULTS = ("none", "status", "rubbish", "slow", "lost_answer", "half_answer", "cut_request",
+              "false_ok", "all")
 
     def __init__(self, rng):
         super().__init__(daemon=True)
@@ -83,6 +84,9 @@ class Proxy(threading.Thread):
         if fault == "status":
             status = self.rng.choice((401, 404, 408, 429, 500, 502, 503))
             connection.sendall(b"HTTP/1.1 %d No\r\nContent-Length: 2\r\n\r\nno" % status)
+            return True
+        if fault == "false_ok":  # a box in between that has an answer for everything
+            connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
             return True
         if fault == "rubbish":
             connection.sendall(self.rng.randbytes(self.rng.randint(1, 300)))
@@ -143,6 +147,7 @@ queue:
 remote_write:
   region:
     url: http://127.0.0.1:{self.proxy.port}/api/v1/write
+    protocol: 2.0
     request_samples: 60
     shards: 4
     timeout: 1s

@@ -210,7 +210,8 @@ static void send(struct worker *w, struct settings *settings, size_t from, size_
 		if (ret->outcome == OUTCOME_NOT_UNDERSTOOD) {
 			if (other_form(d, form, ret))
 				continue;
-			ret->outcome = OUTCOME_REFUSED;
+			/* Who says "taken" without a proof is not the receiver that was meant. */
+			ret->outcome = ret->says_taken ? OUTCOME_AGAIN : OUTCOME_REFUSED;
 		} else if (ret->outcome == OUTCOME_TAKEN || ret->n_written >= 0) {
 			lock(d);
 			negotiation_taken(&d->negotiation, form);

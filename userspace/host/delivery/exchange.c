@@ -145,6 +145,7 @@ static void post(struct exchange *x, struct settings *s, struct recode_form form
 	ret->n_bytes = body.len;
 	ret->retry_after_s = reply.retry_after_s;
 	ret->n_written = written(&reply);
+	ret->says_taken = outcome_of(reply.status) == OUTCOME_TAKEN;
 	ret->outcome = judge(ret, reply.status, form.v2, is_proven);
 	describe(&reply, ret);
 }

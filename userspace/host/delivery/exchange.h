@@ -5,7 +5,8 @@
  * One request of one block to a destination, and what its answer means for the samples:
  *
  *	answer                 what happens
- *	2xx                    delivered
+ *	2xx                    delivered; to a request of version 2.0 only with the header that
+ *	                       says how much was written
  *	413                    sent again in halves, down to one series; that one as for 400
  *	400, 422, ...          dropped and counted: sending them again cannot help
  *	401, 403, 404, 408,    sent again after a wait, as long as it takes: a token, an address or
@@ -16,6 +17,7 @@
  */
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "userspace/base/buf.h"
@@ -35,6 +37,7 @@ struct answer {
 	int64_t retry_after_s; /* -1: not said */
 	int64_t n_written;     /* samples; -1: not said */
 	size_t n_bytes;        /* of the body that was sent */
+	bool says_taken;       /* 2xx, with or without what makes us believe it */
 	char why[256];         /* for a log */
 };
 

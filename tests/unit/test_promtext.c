@@ -51,7 +51,15 @@ static int on_bad(void *ctx, uint64_t line, const struct err *e)
 	return 0;
 }
 
-static const struct promtext_ops ops = { on_sample, on_metadata, on_bad };
+static int on_unit(void *ctx, struct str name, struct str unit)
+{
+	struct seen *seen = ctx;
+
+	buf_printf(&seen->text, "[%.*s in %.*s]", STR_FMT(name), STR_FMT(unit));
+	return 0;
+}
+
+static const struct promtext_ops ops = { on_sample, on_metadata, on_unit, on_bad };
 
 static int parse_exact(const char *text, struct seen *seen)
 {
@@ -164,7 +172,7 @@ static bool next_row(struct str *table, struct str *line, struct str *cell)
 
 static size_t try_table(struct str page, const char *head, bool good)
 {
-	const struct promtext_ops again = { write_again, NULL, on_bad };
+	const struct promtext_ops again = { .sample = write_again, .bad = on_bad };
 	struct str table, line, want;
 	size_t n = 0;
 
@@ -210,6 +218,108 @@ static void test_label_limit(void **state)
 	assert_int_equal(0, parse_exact(buf_cstr(&text), &seen));
 	assert_int_equal(1, seen.n_bad);
 	buf_done(&seen.text);
+}
+
+static int parse_pieces(const char *text, size_t cut, enum promtext_format format,
+                        struct seen *seen)
+{
+	_cleanup_(promtext_reader_done) struct promtext_reader r = PROMTEXT_READER_INIT(format);
+	struct str one = unit_strdup((struct str){ text, cut });
+	struct str two = unit_strdup(str_from(text + cut));
+	int res = promtext_feed(&r, one, &ops, seen);
+
+	free((void *)(uintptr_t)one.p);
+	if (res == 0)
+		res = promtext_feed(&r, two, &ops, seen);
+	free((void *)(uintptr_t)two.p);
+	return res < 0 ? res : promtext_end(&r, &ops, seen);
+}
+
+/* Cut anywhere, it says the same. */
+static void test_pieces(void **state)
+{
+	static const char text[] = "# HELP m x\\ny\n# TYPE m counter\nm{a=\"1\",b=\"\\n\"} 1 7\r\n"
+				   "\nbad line\nm{a=\"2\"} 2.5e3\nlast 3";
+	struct seen whole = { 0 };
+
+	(void)state;
+	assert_int_equal(0, parse_exact(text, &whole));
+	for (size_t cut = 0; cut < sizeof(text); cut++) {
+		struct seen seen = { 0 };
+
+		assert_int_equal(0, parse_pieces(text, cut, PROMTEXT_PROMETHEUS, &seen));
+		assert_str_equal(buf_str(&whole.text), buf_str(&seen.text));
+		assert_int_equal(1, seen.n_bad);
+		assert_int_equal(5, seen.bad_line);
+		buf_done(&seen.text);
+	}
+	buf_done(&whole.text);
+}
+
+static void test_long_lines(void **state)
+{
+	_cleanup_(promtext_reader_done) struct promtext_reader r =
+		PROMTEXT_READER_INIT(PROMTEXT_PROMETHEUS);
+	static char piece[PROMTEXT_LINE_BYTES_MAX / 2 + 1];
+	struct seen seen = { 0 };
+
+	(void)state;
+	memset(piece, 'x', sizeof(piece));
+	assert_int_equal(0, promtext_feed(&r, STR("a 1\n"), &ops, &seen));
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(0, promtext_feed(&r, (struct str){ piece, sizeof(piece) }, &ops,
+		                                  &seen));
+	assert_true(r.partial.cap <= 2 * PROMTEXT_LINE_BYTES_MAX);
+	assert_int_equal(0, promtext_feed(&r, STR(" 2\nbad\nb 3\n"), &ops, &seen));
+	assert_int_equal(0, promtext_end(&r, &ops, &seen));
+	assert_string_equal("<__name__=a>1;<__name__=b>3;", buf_cstr(&seen.text));
+	assert_int_equal(2, seen.n_bad);
+	assert_int_equal(2, seen.bad_line);
+	assert_non_null(strstr(seen.bad.msg, "longer than 65536 bytes"));
+	assert_int_equal(4, r.line);
+	buf_done(&seen.text);
+}
+
+static void test_openmetrics(void **state)
+{
+	static const struct {
+		const char *text, *want;
+		int r;
+		uint64_t n_bad;
+	} rows[] = {
+		/* clang-format off */
+		{ "# EOF", "", 0, 0 },
+		{ "# EOF\n", "", 0, 0 },
+		{ "", "", -EBADMSG, 0 },
+		{ "m 1\n", "<__name__=m>1;", -EBADMSG, 0 },
+		{ "# TYPE m counter\n# UNIT m seconds\n# HELP m h\nm_total 1 1.5\nm_created 0.25\n# EOF\n",
+		  "[m|counter|][m in seconds][m||h]<__name__=m_total>1@1500;<__name__=m_created>0.25;", 0, 0 },
+		{ "m 1 1600000000.123\n# EOF\n", "<__name__=m>1@1600000000123;", 0, 0 },
+		{ "m 1 -0.9999\n# EOF\n", "<__name__=m>1@-999;", 0, 0 },
+		{ "m 1 1e99\n# EOF\n", "", 0, 1 },
+		{ "m 1 NaN\n# EOF\n", "", 0, 1 },
+		{ "m_bucket{le=\"1.0\"} 3 # {trace_id=\"x y\"} 0.67 1.5\n# EOF\n", "<__name__=m_bucket><le=1.0>3;", 0, 0 },
+		{ "m_bucket{le=\"+Inf\"} 3 7.0 # {} 0.67\n# EOF\n", "<__name__=m_bucket><le=+Inf>3@7000;", 0, 0 },
+		{ "m {count:1,sum:2} 5\n# EOF\n", "", 0, 1 },
+		{ "m{a=\"b\"} {count:1,sum:2} 5\n# EOF\n", "", 0, 1 },
+		{ "m 1\n# EOF\nm 2\n# x\n", "<__name__=m>1;", 0, 2 },
+		{ "m 1\n# EOF\n\n", "<__name__=m>1;", 0, 0 },
+		/* clang-format on */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct seen seen = { 0 };
+
+		unit_note("%s", rows[i].text);
+		assert_int_equal(rows[i].r,
+		                 parse_pieces(rows[i].text, 0, PROMTEXT_OPENMETRICS, &seen));
+		assert_string_equal(rows[i].want, buf_cstr(&seen.text));
+		assert_int_equal(rows[i].n_bad, seen.n_bad);
+		if (strchr(rows[i].text, ':'))
+			assert_int_equal(-ENOTSUP, seen.bad.code);
+		buf_done(&seen.text);
+	}
 }
 
 static void test_callback_stops(void **state)
@@ -269,7 +379,7 @@ static int never_bad(void *ctx, uint64_t line, const struct err *e)
 /* A quoted text may hold anything but a line feed outside an escape; the writer escapes it. */
 static void test_round_trip(void **state)
 {
-	static const struct promtext_ops same = { check_same, NULL, never_bad };
+	static const struct promtext_ops same = { .sample = check_same, .bad = never_bad };
 	struct rng rng = unit_rng();
 
 	(void)state;
@@ -311,6 +421,9 @@ int main(void)
 		cmocka_unit_test(test_the_document),
 		cmocka_unit_test(test_label_limit),
 		cmocka_unit_test(test_callback_stops),
+		cmocka_unit_test(test_pieces),
+		cmocka_unit_test(test_long_lines),
+		cmocka_unit_test(test_openmetrics),
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_write_metadata),
 	};

@@ -147,11 +147,13 @@ static enum motion motion_of(enum series_id id, const char *mode)
 	char text[160];
 
 	(void)snprintf(text, sizeof(text), "%s %s", catalog[id].name, mode ? mode : "");
+	bool counts = catalog[id].type == SERIES_COUNTER;
+
 	for (size_t i = 0; i < ARRAY_SIZE(motions); i++) {
 		if (strstr(text, motions[i].part))
-			return motions[i].motion;
+			return counts && motions[i].motion == WALKS ? GROWS : motions[i].motion;
 	}
-	return catalog[id].type == SERIES_COUNTER ? GROWS : WALKS;
+	return counts ? GROWS : WALKS;
 }
 
 static const char *const *values_of(struct str label)

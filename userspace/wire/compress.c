@@ -10,7 +10,7 @@
 
 /* The densest element of snappy is a copy: 3 bytes for up to 64. */
 #define SNAPPY_EXPANSION_MAX 22
-#define ZSTD_LEVEL           3
+#define ZSTD_LEVEL           1 /* half the time of 3, and no worse on blocks of samples */
 #define ZSTD_WINDOW_LOG_MAX  24
 #define ZSTD_STEP_BYTES      ((size_t)256 << 10)
 

@@ -23,12 +23,20 @@ struct line {
 	uint32_t n_labels;
 	struct buf *scratch;
 	struct err *e;
+	struct promtext_reader *reader;
 };
 
 static int bad(const struct line *l, const char *what)
 {
 	return err_set_at(l->e, -EBADMSG, (int)(l->p - l->start), "%s at column %zu", what,
 	                  (size_t)(l->p - l->start) + 1);
+}
+
+/* "{count:1,sum:2,…}" where a value stands, or labels would. */
+static int native_histogram(const struct line *l)
+{
+	return err_set_at(l->e, -ENOTSUP, (int)(l->p - l->start),
+	                  "a native histogram, which is not taken");
 }
 
 static void skip_blanks(struct line *l)
@@ -135,6 +143,8 @@ static int take_label(struct line *l)
 	skip_blanks(l);
 	if (quoted && !at(l, '='))
 		return set_metric_name(l, name);
+	if (!quoted && at(l, ':'))
+		return native_histogram(l);
 	if (!at(l, '='))
 		return bad(l, "expected = behind the label name");
 	l->p++;
@@ -177,8 +187,24 @@ static struct str take_word(struct line *l)
 	return (struct str){ from, (size_t)(l->p - from) };
 }
 
+/* Prometheus' text has milliseconds, OpenMetrics seconds; cut off, as Prometheus does. */
+static int parse_timestamp(const struct line *l, struct str text, int64_t *ret_ms)
+{
+	double s;
+
+	if (l->reader->format == PROMTEXT_PROMETHEUS)
+		return num_parse_i64(text, ret_ms);
+	if (num_parse_double(text, &s) < 0 || !(s > -1e15 && s < 1e15))
+		return -EINVAL;
+	*ret_ms = (int64_t)(s * 1000);
+	return 0;
+}
+
 static int take_numbers(struct line *l, struct promtext_sample *s)
 {
+	skip_blanks(l);
+	if (at(l, '{'))
+		return native_histogram(l);
 	struct str value = take_word(l), ts = STR_NULL;
 
 	if (num_parse_double(value, &s->value) < 0)
@@ -188,8 +214,10 @@ static int take_numbers(struct line *l, struct promtext_sample *s)
 	if (!at(l, '#'))
 		ts = take_word(l);
 	s->has_ts = ts.len > 0;
-	if (s->has_ts && num_parse_i64(ts, &s->ts_ms) < 0)
-		return bad(l, "the timestamp is not an integer of milliseconds");
+	if (s->has_ts && parse_timestamp(l, ts, &s->ts_ms) < 0)
+		return bad(l, l->reader->format == PROMTEXT_OPENMETRICS
+		                      ? "the timestamp is not a number of seconds"
+		                      : "the timestamp is not an integer of milliseconds");
 	skip_blanks(l);
 	if (l->p < l->end && *l->p != '#') /* OpenMetrics puts exemplars there */
 		return bad(l, "something stands behind the timestamp");
@@ -230,18 +258,13 @@ static struct str unescape_help(struct line *l, struct str raw)
 	return (struct str){ out, (size_t)(w - out) };
 }
 
-static int take_comment(struct line *l, const struct promtext_ops *ops, void *ctx)
+/* TYPE, HELP or UNIT: the name, with the line's rest in *@ret_rest. */
+static int take_metadata(struct line *l, struct str *ret_name, struct str *ret_rest)
 {
-	l->p++;
-	struct str word = take_word(l);
-	bool type = str_eqc(word, "TYPE"), help = str_eqc(word, "HELP");
-
-	if (!ops->metadata || (!type && !help))
-		return 0;
-	skip_blanks(l);
 	struct str name = STR_NULL;
 	int r = 0;
 
+	skip_blanks(l);
 	if (at(l, '"'))
 		r = take_quoted(l, &name);
 	else
@@ -249,8 +272,30 @@ static int take_comment(struct line *l, const struct promtext_ops *ops, void *ct
 	if (r < 0 || name.len == 0)
 		return bad(l, "expected a metric name");
 	skip_blanks(l);
-	struct str rest = { l->p, (size_t)(l->end - l->p) };
+	*ret_name = name;
+	*ret_rest = (struct str){ l->p, (size_t)(l->end - l->p) };
+	return 0;
+}
 
+static int take_comment(struct line *l, const struct promtext_ops *ops, void *ctx)
+{
+	l->p++;
+	struct str word = take_word(l), name = STR_NULL, rest = STR_NULL;
+	bool type = str_eqc(word, "TYPE"), help = str_eqc(word, "HELP");
+	bool om = l->reader->format == PROMTEXT_OPENMETRICS, unit = om && str_eqc(word, "UNIT");
+
+	if (om && str_eqc(word, "EOF")) {
+		l->reader->has_ended = true;
+		return 0;
+	}
+	if (!((type || help) && ops->metadata) && !(unit && ops->unit))
+		return 0;
+	int r = take_metadata(l, &name, &rest);
+
+	if (r < 0)
+		return r;
+	if (unit)
+		return ops->unit(ctx, name, str_trim(rest));
 	return ops->metadata(ctx, name, type ? str_trim(rest) : STR(""),
 	                     help ? unescape_help(l, rest) : STR(""));
 }
@@ -263,43 +308,116 @@ static int parse_line(struct line *l, const struct promtext_ops *ops, void *ctx)
 	skip_blanks(l);
 	if (l->p == l->end)
 		return 0;
+	if (l->reader->has_ended)
+		return bad(l, "something stands behind # EOF");
 	if (*l->p == '#')
 		return take_comment(l, ops, ctx);
 	r = take_sample(l, &s);
 	return r < 0 ? r : ops->sample(ctx, &s);
 }
 
+static int one_line(struct promtext_reader *r, struct str row, const struct promtext_ops *ops,
+                    void *ctx)
+{
+	struct err e = ERR_INIT;
+	struct line l = { .scratch = &r->scratch, .e = &e, .reader = r };
+
+	if (row.len > 0 && row.p[row.len - 1] == '\r')
+		row.len--;
+	r->line++;
+	buf_clear(&r->scratch);
+	if (!buf_reserve(&r->scratch, row.len))
+		return -ENOMEM;
+	l.start = l.p = row.p;
+	l.end = row.p + row.len;
+	int res = parse_line(&l, ops, ctx);
+
+	if (res < 0 && e.code == 0)
+		return res; /* a callback's */
+	return res < 0 ? ops->bad(ctx, r->line, &e) : res;
+}
+
+void promtext_reader_done(struct promtext_reader *r)
+{
+	buf_done(&r->partial);
+	buf_done(&r->scratch);
+}
+
+/* A line whose end has not come yet. */
+static int keep_partial(struct promtext_reader *r, struct str piece, const struct promtext_ops *ops,
+                        void *ctx)
+{
+	struct err e = ERR_INIT;
+
+	if (r->is_skipping)
+		return 0;
+	if (r->partial.len + piece.len <= PROMTEXT_LINE_BYTES_MAX) {
+		buf_put_str(&r->partial, piece);
+		return r->partial.err;
+	}
+	r->is_skipping = true;
+	buf_clear(&r->partial);
+	(void)err_set(&e, -EBADMSG, "longer than %zu bytes", PROMTEXT_LINE_BYTES_MAX);
+	return ops->bad(ctx, r->line + 1, &e);
+}
+
+/* The end of a line of which the beginning came before. */
+static int finish_partial(struct promtext_reader *r, struct str row, const struct promtext_ops *ops,
+                          void *ctx)
+{
+	int res = keep_partial(r, row, ops, ctx);
+
+	if (res < 0)
+		return res;
+	if (r->is_skipping) {
+		r->is_skipping = false;
+		r->line++;
+		return 0;
+	}
+	res = one_line(r, buf_str(&r->partial), ops, ctx);
+	buf_clear(&r->partial);
+	return res;
+}
+
+int promtext_feed(struct promtext_reader *r, struct str piece, const struct promtext_ops *ops,
+                  void *ctx)
+{
+	struct str row, rest;
+	int res = 0;
+
+	while (res >= 0 && piece.len > 0) {
+		if (!str_cut(piece, '\n', &row, &rest))
+			return keep_partial(r, piece, ops, ctx);
+		res = r->partial.len > 0 || r->is_skipping ? finish_partial(r, row, ops, ctx)
+		                                           : one_line(r, row, ops, ctx);
+		piece = rest;
+	}
+	return res < 0 ? res : 0;
+}
+
+int promtext_end(struct promtext_reader *r, const struct promtext_ops *ops, void *ctx)
+{
+	int res = 0;
+
+	if (r->partial.len > 0)
+		res = finish_partial(r, STR_NULL, ops, ctx);
+	if (res < 0)
+		return res;
+	return r->format == PROMTEXT_OPENMETRICS && !r->has_ended ? -EBADMSG : 0;
+}
+
 int promtext_parse(struct str text, const struct promtext_ops *ops, void *ctx)
 {
-	_cleanup_(buf_done) struct buf scratch = BUF_INIT;
-	uint64_t number = 0;
+	_cleanup_(promtext_reader_done) struct promtext_reader r =
+		PROMTEXT_READER_INIT(PROMTEXT_PROMETHEUS);
 	struct str row;
-	struct line l;
+	int res = 0;
 
-	while (text.len > 0) {
-		struct err e = ERR_INIT;
-
+	while (res >= 0 && text.len > 0) { /* whole lines, of any length */
 		(void)str_cut(text, '\n', &row, &text);
-		if (row.len > 0 && row.p[row.len - 1] == '\r')
-			row.len--;
-		number++;
-		buf_clear(&scratch);
-		if (!buf_reserve(&scratch, row.len))
-			return -ENOMEM;
-		l.start = l.p = row.p;
-		l.end = row.p + row.len;
-		l.scratch = &scratch;
-		l.e = &e;
-		int r = parse_line(&l, ops, ctx);
-
-		if (r < 0 && e.code == 0)
-			return r; /* a callback's */
-		if (r < 0)
-			r = ops->bad(ctx, number, &e);
-		if (r < 0)
-			return r;
+		res = one_line(&r, row, ops, ctx);
 	}
-	return 0;
+	return res < 0 ? res : 0;
 }
 
 /* ---- writing -------------------------------------------------------------- */

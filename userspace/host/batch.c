@@ -23,6 +23,7 @@
 #include "userspace/base/alloc.h"
 #include "userspace/base/hash.h"
 #include "userspace/base/util.h"
+#include "userspace/host/foreign.h"
 #include "userspace/host/histogram.h"
 #include "userspace/host/vm.h"
 #include "userspace/wire/rw2.h"
@@ -31,6 +32,7 @@
 #define BATCH_TEXT_BYTES_MAX ((size_t)64 << 20)
 #define SLOTS_MIN            64u
 #define NO_VM                UINT32_MAX
+#define FOREIGN              SERIES_N /* of an item: not in the catalogue */
 
 struct batch_vm {
 	uint64_t id;
@@ -43,7 +45,10 @@ struct batch_vm {
 
 struct batch_item {
 	double value; /* exported unit */
-	const struct str *extra;
+	union {
+		const struct str *extra;
+		const struct foreign *foreign; /* series == FOREIGN */
+	};
 	uint32_t vm;
 	uint16_t series;
 };
@@ -237,7 +242,7 @@ static int put_extra(struct batch *b, uint32_t n, const char *const *extra, cons
 	*ret = NULL;
 	if (n == 0)
 		return 0;
-	if (before && catalog_layout(before->series)->n_extra == n &&
+	if (before && before->series != FOREIGN && catalog_layout(before->series)->n_extra == n &&
 	    same_extra(before->extra, extra, n)) {
 		*ret = before->extra;
 		return 0;
@@ -272,6 +277,44 @@ static int add(struct batch *b, enum series_id id, const char *const *extra, dou
 		return refuse(b, r);
 	b->items[b->n_items++] = item;
 	return 0;
+}
+
+int batch_add_foreign(struct batch *b, const struct label *labels, uint32_t n_labels, double value,
+                      const int64_t *ts_ms, const struct rw2_meta *meta)
+{
+	struct foreign *f = arena_alloc(&b->text, sizeof(*f));
+	const struct batch_vm *v;
+	int r;
+
+	if (b->current == NO_VM)
+		return refuse(b, -EINVAL);
+	if (b->n_items >= b->samples_max || !f)
+		return refuse(b, -ENOSPC);
+	v = &b->vms[b->current];
+	r = foreign_make(&b->text, labels, n_labels, v->org, v->standard, f);
+	if (r == 0)
+		r = MEM_GROW(b->items, b->items_cap, b->n_items + 1);
+	if (r < 0)
+		return refuse(b, r);
+	f->has_ts = ts_ms != NULL;
+	f->ts_ms = ts_ms ? *ts_ms : 0;
+	f->meta = meta;
+	b->items[b->n_items++] = (struct batch_item){
+		.value = value, .foreign = f, .vm = b->current, .series = FOREIGN
+	};
+	return 0;
+}
+
+const struct rw2_meta *batch_keep_meta(struct batch *b, const struct rw2_meta *meta)
+{
+	struct rw2_meta *copy = arena_alloc(&b->text, sizeof(*copy));
+
+	if (!copy)
+		return NULL;
+	copy->type = meta->type;
+	copy->help = copy_str(&b->text, meta->help);
+	copy->unit = copy_str(&b->text, meta->unit);
+	return copy;
 }
 
 /* Whether the source begun last has the row of the VM begun last. */
@@ -338,9 +381,24 @@ size_t batch_n_samples(const struct batch *b)
 	return b->n_items;
 }
 
+size_t batch_memory_bytes(const struct batch *b)
+{
+	return b->text.taken_bytes + b->items_cap * sizeof(*b->items) +
+	       b->vms_cap * sizeof(*b->vms) + b->n_slots * sizeof(*b->slots);
+}
+
 uint64_t batch_n_refused(const struct batch *b)
 {
 	return b->n_refused;
+}
+
+static uint64_t hash_foreign(const struct foreign *f, uint64_t hash)
+{
+	for (uint32_t i = 0; i < f->n_labels; i++) {
+		hash = hash_bytes(f->labels[i].name.p, f->labels[i].name.len, hash);
+		hash = hash_bytes(f->labels[i].value.p, f->labels[i].value.len, hash);
+	}
+	return hash ? hash : 1;
 }
 
 uint64_t batch_series_hash(const struct batch *b, size_t i)
@@ -349,6 +407,8 @@ uint64_t batch_series_hash(const struct batch *b, size_t i)
 	const struct batch_item *item = &b->items[i];
 	uint64_t hash = b->vms[item->vm].hash + item->series;
 
+	if (item->series == FOREIGN)
+		return hash_foreign(item->foreign, hash);
 	for (uint32_t n = 0; n < catalog_layout(item->series)->n_extra; n++)
 		hash = hash_bytes(item->extra[n].p, item->extra[n].len, hash);
 	hash = hash_bytes(&hash, sizeof(hash), 0);
@@ -377,6 +437,12 @@ void batch_sample_meta(const struct batch *b, size_t i, struct rw2_meta *ret)
 	const struct series_row *row;
 
 	assert(i < b->n_items);
+	*ret = (struct rw2_meta){ 0 };
+	if (b->items[i].series == FOREIGN) {
+		if (b->items[i].foreign->meta)
+			*ret = *b->items[i].foreign->meta;
+		return;
+	}
 	row = &catalog[b->items[i].series];
 	*ret = (struct rw2_meta){ types[row->type], str_from(row->help), STR_NULL };
 }
@@ -402,6 +468,9 @@ int batch_add_stale(struct batch *b, const struct batch *prev, size_t i, int64_t
 	}
 	if (r < 0)
 		return refuse(b, r);
+	if (item->series == FOREIGN)
+		return batch_add_foreign(b, item->foreign->labels, item->foreign->n_labels,
+		                         stale_mark(), NULL, NULL);
 	for (uint32_t n = 0; n < catalog_layout(item->series)->n_extra; n++)
 		extra[n] = item->extra[n].p;
 	return add(b, item->series, extra, stale_mark());
@@ -435,15 +504,29 @@ static uint32_t put_labels(const struct batch *b, const struct batch_item *item,
 	return n;
 }
 
+static uint32_t put_foreign(const struct foreign *f, bool with_org, struct label *labels)
+{
+	bool skip = f->has_org && !with_org; /* the second */
+
+	labels[0] = f->labels[0];
+	memcpy(labels + 1, f->labels + 1 + skip, (f->n_labels - 1 - skip) * sizeof(*labels));
+	return f->n_labels - skip;
+}
+
 int batch_each_range(const struct batch *b, size_t from, size_t to, bool with_org,
                      batch_sample_f fn, void *ctx)
 {
-	struct label labels[2 + SERIES_STANDARD_N + SERIES_EXTRA_MAX];
+	struct label labels[LABELS_MAX];
 
 	for (size_t i = from; i < MIN(to, b->n_items); i++) {
 		const struct batch_item *item = &b->items[i];
 		struct sample s = { .ts_ms = b->vms[item->vm].ts_ms, .value = item->value };
-		uint32_t n = put_labels(b, item, with_org, labels);
+		bool foreign = item->series == FOREIGN;
+		uint32_t n = foreign ? put_foreign(item->foreign, with_org, labels)
+		                     : put_labels(b, item, with_org, labels);
+
+		if (foreign && item->foreign->has_ts)
+			s.ts_ms = item->foreign->ts_ms;
 		int r = fn(ctx, item->series, labels, n, &s);
 
 		if (r < 0)

@@ -80,8 +80,19 @@ void batch_change(struct batch *b, enum series_id id, double value);
 int batch_add_histogram(struct batch *b, enum series_id bucket_id, const char *const *extra,
                         const struct histogram *h, const struct histogram_bounds *bounds);
 
+/*
+ * Adds a sample of a series that is not in the catalogue (foreign.h) to the VM begun last: labels
+ * with __name__ first, @ts_ms NULL for the VM's own time, @meta NULL or of batch_keep_meta().
+ * 0, -EINVAL (these labels make no series), -ENOSPC, -ENOMEM; what is not added is counted.
+ */
+int batch_add_foreign(struct batch *b, const struct label *labels, uint32_t n_labels, double value,
+                      const int64_t *ts_ms, const struct rw2_meta *meta);
+/* A copy that lives as long as @b; NULL when there is no memory. */
+const struct rw2_meta *batch_keep_meta(struct batch *b, const struct rw2_meta *meta);
+
 size_t batch_n_samples(const struct batch *b);
-uint64_t batch_n_refused(const struct batch *b); /* for want of room: of samples, or memory */
+size_t batch_memory_bytes(const struct batch *b); /* more or less */
+uint64_t batch_n_refused(const struct batch *b);  /* for want of room: of samples, or memory */
 
 /*
  * A number for the series of the @i-th sample: equal for equal labels (organisation included), in
@@ -100,8 +111,8 @@ void batch_sample_meta(const struct batch *b, size_t i, struct rw2_meta *ret);
 int batch_add_stale(struct batch *b, const struct batch *prev, size_t i, int64_t ts_ms);
 
 /*
- * Calls @fn for every sample, labels sorted by name with __name__ first and, for @with_org,
- * __org__.
+ * Calls @fn for every sample: __name__ first, for @with_org __org__ second, the other labels sorted
+ * by name. @id is SERIES_N for a series that is not in the catalogue.
  */
 typedef int (*batch_sample_f)(void *ctx, enum series_id id, const struct label *labels,
                               uint32_t n_labels, const struct sample *sample);

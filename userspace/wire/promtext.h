@@ -10,10 +10,10 @@
  * on behind it. Nothing is allocated for each line; label slices point into the text, or into a
  * scratch buffer of the parser when they held escapes, and are valid only during the callback.
  *
- *	OpenMetrics differs   timestamps are seconds, with a fraction; "# EOF" ends it, and only then
- *	                      is it whole; "# UNIT" lines
- *	Neither is taken      exemplars (what stands behind " # " is read over), native histograms
- *	                      (the line is bad, with the code -ENOTSUP)
+ *	OpenMetrics      timestamps are seconds, with a fraction; it is whole only when it ends in
+ *	                 "# EOF"; "# UNIT" lines
+ *	both             exemplars are read over; native histograms are bad, with the code
+ *	                 -ENOTSUP
  */
 
 #include <stdbool.h>

@@ -110,13 +110,23 @@ static void add(const struct job *j, const struct label *labels, uint32_t n_labe
 	}
 }
 
-static void add_relabelled(const struct job *j, const struct label *labels, uint32_t n_labels,
-                           const struct sample *sample, const struct rw2_meta *meta)
+/* Names with capitals sort before __name__, which comes first from a batch. */
+static bool is_sorted(const struct label *labels, uint32_t n)
+{
+	for (uint32_t i = 1; i < n; i++) {
+		if (str_cmp(labels[i - 1].name, labels[i].name) >= 0)
+			return false;
+	}
+	return true;
+}
+
+static void add_changed(const struct job *j, const struct label *labels, uint32_t n_labels,
+                        const struct sample *sample, const struct rw2_meta *meta)
 {
 	struct relabel_labels l = { .n = n_labels };
 
 	memcpy(l.v, labels, n_labels * sizeof(labels[0]));
-	switch (relabel_apply(j->opts->rules, &l, &j->e->texts)) {
+	switch (!j->opts->rules ? RELABEL_KEPT : relabel_apply(j->opts->rules, &l, &j->e->texts)) {
 	case RELABEL_KEPT:
 		sort_labels(&l);
 		add(j, l.v, l.n, sample, meta);
@@ -141,13 +151,12 @@ static int on_sample(void *ctx, enum series_id id, const struct label *labels, u
 	struct rw2_meta meta;
 	const struct rw2_meta *with = NULL;
 
-	(void)id;
 	if (j->opts->with_metadata) {
 		batch_sample_meta(j->batch, j->i, &meta);
 		with = &meta;
 	}
-	if (j->opts->rules)
-		add_relabelled(j, labels, n_labels, sample, with);
+	if (j->opts->rules || (id == SERIES_N && !is_sorted(labels, n_labels)))
+		add_changed(j, labels, n_labels, sample, with);
 	else
 		add(j, labels, n_labels, sample, with);
 	j->i++;

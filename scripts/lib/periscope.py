@@ -37,6 +37,17 @@ def catalogue():
     return rows
 
 
+# Rows that a VM does not have at all times: once it has ended; after the first 100 ms of sampling.
+AT_THE_END = {"fly_instance_exit_info"}
+PEAKS = {"fly_instance_cpu_peak_ratio", "fly_instance_net_recv_bytes_peak",
+         "fly_instance_net_sent_bytes_peak"}
+
+
+def rows_of_running():
+    """The catalogue's rows that every VM has which has run for a while."""
+    return {name: extra for name, extra in catalogue().items() if name not in AT_THE_END}
+
+
 def selector(name, **labels):
     return name + "{" + ",".join(f'{key}="{value}"' for key, value in labels.items()) + "}"
 

@@ -306,7 +306,7 @@ class Vm:
         return {
             "org": "dev", "app": "demo", "instance": self.instance,
             "pid_file": str(self.pid_file), "vcpus": self.vcpus,
-            "memory_bytes": self.memory_mib << 20, "cpu_class": "shared",
+            "memory_bytes": self.memory_mib << 20, "cpu_class": "shared", "process_group": "app",
             "taps": [{"ifname": self.tap, "guest": "eth0"}],
             "disks": [{"path": disk.path, "guest": name} for name, disk in self.disks.items()],
         } | changes

@@ -5,7 +5,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sys/mman.h>
 
+#include "tests/bpf/cgroup_test.h"
 #include "tests/unit/tempdir.h"
 #include "userspace/base/err.h"
 #include "userspace/host/vm_life.h"
@@ -117,6 +119,11 @@ static int ending(char what)
 	case 'b':
 		burn_own_ms(50);
 		exit(1);
+	case 'm': /* 64 MiB, touched */
+		memset(mmap(NULL, 64 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		            0),
+		       1, 64 << 20);
+		exit(2);
 	default:
 		return 0;
 	}
@@ -160,6 +167,42 @@ static void test_ends(void **state)
 	vm_life_close(l);
 }
 
+/* Killed for want of memory is not the same as killed: the kernel's own count is the witness. */
+static void test_oom(void **state)
+{
+	struct vm_life *l = open_life();
+	const struct cgroup *cg = cgroup_make("memory");
+
+	(void)state;
+	if (!cg) {
+		vm_life_close(l);
+		print_message("    no memory controller below " CGROUPS "\n");
+		skip();
+	}
+	cgroup_write(cg, cg->v2 ? "memory.max" : "memory.limit_in_bytes", "16777216");
+	for (int oom = 0; oom < 2; oom++) {
+		const char *events = cg->v2 ? "memory.events" : "memory.oom_control";
+		uint64_t n_before = cgroup_read(cg, events, "oom_kill ");
+		struct child c = child_start(ending);
+
+		assert_int_equal(0, child_do(&c, '-'));
+		cgroup_add(cg, c.pid);
+		assert_int_equal(0, vm_life_watch(l, c.pid));
+		if (oom)
+			child_tell(&c, 'm');
+		else
+			(void)kill(c.pid, SIGKILL);
+		await_event(l);
+		assert_int_equal(SIGKILL, last.exit.wait_status);
+		assert_int_equal(oom, last.exit.oom_killed);
+		(void)child_end(&c);
+		assert_int_equal(oom, cgroup_read(cg, events, "oom_kill ") - n_before);
+		vm_life_unwatch(l, c.pid);
+	}
+	cgroup_remove();
+	vm_life_close(l);
+}
+
 static void test_strangers_are_silent(void **state)
 {
 	struct vm_life *l = open_life();
@@ -180,6 +223,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_start),
 		cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_oom),
 		cmocka_unit_test(test_strangers_are_silent),
 	};
 

@@ -60,6 +60,17 @@ class Lifecycle(e2e.TestCase):
         print(f"no answer {took:.2f} s after the kill; last sample {samples[-1][0] - end:+.2f} s")
         self.assertLess(samples[-1][0] - end, 1, "no sample of a VM that ended a second ago")
 
+        # How it ended is still to be had, and no series that said 0 was without it before.
+        code = periscope.selector("fly_instance_exit_vm_code", instance=vm.instance)
+        self.assertEqual(self.region.number(code), 128 + signal.SIGKILL)
+        (_, samples), = self.region.raw(code, 30)
+        self.assertEqual(samples[0][1], 0, "0 from the first tick")
+        (labels, _), = self.region.query(
+            periscope.selector("fly_instance_exit_info", instance=vm.instance))
+        self.assertEqual((labels["reason"], labels["signal"]), ("killed", "SIGKILL"))
+        oom = periscope.selector("fly_instance_exit_oom", instance=vm.instance)
+        self.assertEqual(self.region.number(oom), 0)
+
     def test_found_without_description(self):
         vm = self.launch(self.instance())
         self.addCleanup(vm.close)
@@ -146,10 +157,11 @@ class Once(e2e.TestCase):
             elif line.startswith("# HELP "):
                 helps.add(line.split()[2])
             else:
-                self.assertRegex(line, r'^\w+\{(\w+="[^"]*",?)+\} [-+.e\d]+( \d+)?$')
+                self.assertRegex(line, r'^\w+\{(\w+="[^"]*",?)+\} ([-+.e\d]+|[+]Inf)( \d+)?$')
                 samples.setdefault(line.split("{")[0], []).append(line)
-        wanted = {name for name in periscope.catalogue() if name.startswith("fly_instance_")}
-        self.assertEqual(set(samples), wanted, "every series of the catalogue that a VM alone has")
+        wanted = {name for name in periscope.rows_of_running() if name.startswith("fly_instance_")}
+        self.assertEqual(set(samples), wanted - periscope.PEAKS,
+                         "every series of the catalogue that a VM alone has")
         self.assertEqual(set(samples), set(types) & helps, "TYPE and HELP for each")
         self.assertEqual(types["fly_instance_up"], "gauge")
         self.assertEqual(types["fly_instance_cpu"], "counter")

@@ -62,6 +62,7 @@ static void test_defaults(void **state)
 	assert_int_equal(2, c.cpu_classes.n);
 	assert_string_equal("", c.cpu_class);
 	assert_true(c.peaks_enabled);
+	assert_int_equal(300000, c.exits_hold_ms);
 	assert_double_near(0.01, c.peaks_cpu_max_ratio, 0);
 }
 
@@ -77,6 +78,7 @@ static const char full[] =
 	"  tiny: {period: 100ms, quota: 1ms, balance_start: 1s, balance_max: 2s}\n"
 	"cpu_class: tiny\n"
 	"peaks: {enabled: false, cpu_max: 0.5}\n"
+	"exits: {hold: 1m}\n"
 	"samples_per_collection: 5000\n"
 	"guest: {profiles: /srv/profiles}\n"
 	"log_level: debug\n"
@@ -191,6 +193,7 @@ static void test_every_setting(void **state)
 	assert_int_equal(2000, ((struct cpu_class *)c.cpu_classes.v)->balance_max_ms);
 	assert_string_equal("tiny", c.cpu_class);
 	assert_false(c.peaks_enabled);
+	assert_int_equal(60000, c.exits_hold_ms);
 	assert_double_near(0.5, c.peaks_cpu_max_ratio, 0);
 	assert_int_equal(5000, c.tick_samples_max);
 	assert_string_equal("/srv/profiles", c.guest_profiles);
@@ -234,7 +237,7 @@ static void test_printing(void **state)
 
 	(void)state;
 	good(full, &c);
-	assert_int_equal(27, host_conf_schema.n);
+	assert_int_equal(28, host_conf_schema.n);
 	conf_print(&host_conf_schema, &c, &once);
 	good(buf_cstr(&once), &again);
 	conf_print(&host_conf_schema, &again, &twice);

@@ -453,11 +453,25 @@ uint64_t batch_sample_vm_id(const struct batch *b, size_t i)
 	return b->vms[b->items[i].vm].id;
 }
 
-int batch_add_stale(struct batch *b, const struct batch *prev, size_t i, int64_t ts_ms)
+enum series_id batch_sample_series(const struct batch *b, size_t i)
 {
-	assert(i < prev->n_items);
-	const struct batch_item *item = &prev->items[i];
-	struct batch_vm v = prev->vms[item->vm];
+	assert(i < b->n_items);
+	return b->items[i].series;
+}
+
+double batch_sample_value(const struct batch *b, size_t i)
+{
+	assert(i < b->n_items);
+	return b->items[i].value;
+}
+
+/* The series of a sample of another batch, with another value. */
+static int add_again(struct batch *b, const struct batch *from, size_t i, int64_t ts_ms,
+                     double exported)
+{
+	assert(i < from->n_items);
+	const struct batch_item *item = &from->items[i];
+	struct batch_vm v = from->vms[item->vm];
 	const char *extra[SERIES_EXTRA_MAX];
 	int r = 0;
 
@@ -473,7 +487,17 @@ int batch_add_stale(struct batch *b, const struct batch *prev, size_t i, int64_t
 		                         stale_mark(), NULL, NULL);
 	for (uint32_t n = 0; n < catalog_layout(item->series)->n_extra; n++)
 		extra[n] = item->extra[n].p;
-	return add(b, item->series, extra, stale_mark());
+	return add(b, item->series, extra, exported);
+}
+
+int batch_add_stale(struct batch *b, const struct batch *prev, size_t i, int64_t ts_ms)
+{
+	return add_again(b, prev, i, ts_ms, stale_mark());
+}
+
+int batch_copy(struct batch *b, const struct batch *from, size_t i, int64_t ts_ms)
+{
+	return add_again(b, from, i, ts_ms, batch_sample_value(from, i));
 }
 
 static void put_label(struct label *labels, uint32_t *n, struct str name, struct str value)

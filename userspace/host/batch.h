@@ -102,6 +102,8 @@ uint64_t batch_series_hash(const struct batch *b, size_t i);
 bool batch_sample_is_stale(const struct batch *b, size_t i);
 
 uint64_t batch_sample_vm_id(const struct batch *b, size_t i);
+enum series_id batch_sample_series(const struct batch *b, size_t i);
+double batch_sample_value(const struct batch *b, size_t i); /* in the exported unit */
 /* A number for the labels of its VM (or other owner): the same in every run of the daemon. */
 uint64_t batch_owner_hash(const struct batch *b, size_t i);
 /* TYPE and HELP of its series; texts live as long as the program. */
@@ -109,6 +111,9 @@ void batch_sample_meta(const struct batch *b, size_t i, struct rw2_meta *ret);
 
 /* Ends the series of the @i-th sample of @prev: adds a stale mark for it to @b, stamped @ts_ms. */
 int batch_add_stale(struct batch *b, const struct batch *prev, size_t i, int64_t ts_ms);
+
+/* Adds the @i-th sample of @from once more, stamped @ts_ms. */
+int batch_copy(struct batch *b, const struct batch *from, size_t i, int64_t ts_ms);
 
 /*
  * Calls @fn for every sample: __name__ first, for @with_org __org__ second, the other labels sorted

@@ -56,6 +56,7 @@ struct source_ops {
 	void (*free)(struct source *src); /* NULL is fine, half-opened is fine */
 };
 
+extern const struct source_ops life_source;      /* src_life.c */
 extern const struct source_ops guest_source;     /* src_guest.c */
 extern const struct source_ops vm_task_source;   /* src_vm_task.c: bpf/vm_task.bpf.c */
 extern const struct source_ops diskstats_source; /* src_diskstats.c */

@@ -6,7 +6,12 @@
 
 const struct source_ops *const source_table[] = {
 	&guest_source, /* first: what the guest itself counts goes before what others make of it */
-	&vm_task_source, &diskstats_source, &taps_source, &proxy_source, NULL,
+	&vm_task_source,
+	&diskstats_source,
+	&taps_source,
+	&proxy_source,
+	&life_source, /* last: at a VM's end it looks at what the others have said */
+	NULL,
 };
 
 const char *const *source_names(void)

@@ -50,7 +50,7 @@ WIRE_OBJ  := $(call obj,$(call src,userspace/wire))
 STORE_OBJ := $(call obj,$(call src,store))
 MQL_OBJ   := $(call obj,$(call src,api/mql))
 HOST_OBJ  := $(call obj,$(filter-out %/main.c,$(call src,userspace/host userspace/host/delivery \
-	     userspace/host/proxy)))
+	     userspace/host/proxy userspace/host/scrape)))
 GUEST_OBJ := $(call obj,$(call src,userspace/host/guest))
 CTL_OBJ   := $(call obj,$(filter-out %/main.c,$(call src,userspace/ctl)))
 API_OBJ   := $(call obj,$(filter-out %/main.c,$(call src,api api/http api/auth api/handlers)))

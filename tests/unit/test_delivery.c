@@ -52,14 +52,15 @@ static void test_outbox_order_and_bound(void **state)
 	int64_t dropped = drops_get(&drops_common, DROP_OUTBOX_FULL);
 	struct outbox *o = NULL;
 	struct batch *b;
+	bool may_wait = false;
 
 	(void)state;
 	assert_int_equal(0, outbox_new(&o, 100));
 	for (size_t n = 30; n < 34; n++)
-		outbox_push(o, batch_of(n)); /* 30 + 31 + 32 + 33: the first does not fit */
+		outbox_push(o, batch_of(n), false); /* 30 + 31 + 32 + 33: the first does not fit */
 	assert_int_equal(96, outbox_n_samples(o));
 	assert_int_equal(dropped + 30, drops_get(&drops_common, DROP_OUTBOX_FULL));
-	assert_int_equal(0, outbox_take(o, 0, &b));
+	assert_int_equal(0, outbox_take(o, 0, &b, &may_wait));
 	assert_int_equal(31, batch_n_samples(b));
 	assert_int_equal(96, outbox_n_samples(o)); /* what is being sent counts */
 	outbox_set_max(o, 10);
@@ -76,19 +77,21 @@ static void test_outbox_waits_and_closes(void **state)
 	uint64_t until_ns = clock_mono_ns() + 50000000;
 	struct outbox *o = NULL;
 	struct batch *b;
+	bool may_wait = false;
 
 	(void)state;
 	assert_int_equal(0, outbox_new(&o, 100));
-	assert_int_equal(-EAGAIN, outbox_take(o, until_ns, &b));
+	assert_int_equal(-EAGAIN, outbox_take(o, until_ns, &b, &may_wait));
 	assert_true(clock_mono_ns() >= until_ns);
-	outbox_push(o, batch_of(5));
+	outbox_push(o, batch_of(5), true);
 	outbox_close(o);
-	outbox_push(o, batch_of(7));
+	outbox_push(o, batch_of(7), false);
 	assert_int_equal(dropped + 7, drops_get(&drops_common, DROP_STOPPED));
-	assert_int_equal(0, outbox_take(o, UINT64_MAX, &b));
+	assert_int_equal(0, outbox_take(o, UINT64_MAX, &b, &may_wait));
 	assert_int_equal(5, batch_n_samples(b));
+	assert_true(may_wait);
 	outbox_release(o, b);
-	assert_int_equal(-EPIPE, outbox_take(o, UINT64_MAX, &b));
+	assert_int_equal(-EPIPE, outbox_take(o, UINT64_MAX, &b, &may_wait));
 	outbox_free(o);
 }
 
@@ -227,6 +230,34 @@ static void test_cut_and_sent_in_order(void **state)
 	assert_true(peer_head_has(p, 0, "Content-Encoding: snappy\r\n"));
 	assert_true(peer_head_has(p, 0, "X-Prometheus-Remote-Write-Version: 0.1.0\r\n"));
 	assert_false(peer_head_has(p, 0, "Authorization"));
+	peer_stop(p);
+	host_conf_done(&conf);
+}
+
+/* Small batches wait for each other, a second at most; one that does not wait takes them along. */
+static void test_gathered(void **state)
+{
+	static const struct peer_answer script[] = { { .status = 204 } };
+	struct peer *p = peer_start(script, 1);
+	struct host_conf conf = conf_for(p, "", OLD_FORM);
+	struct delivery *d = start(&conf);
+	uint64_t start_ns = clock_mono_ns();
+	double values[25];
+
+	(void)state;
+	delivery_push_soon(d, batch_of(2));
+	delivery_push_soon(d, batch_of(3));
+	wait_for_settled(d, 5);
+	assert_true(clock_mono_ns() - start_ns >= 900000000);
+	delivery_push_soon(d, batch_of(4));
+	delivery_push(d, batch_of(5));
+	wait_for_settled(d, 14);
+	delivery_push_soon(d, batch_of(1)); /* and at the end none is forgotten */
+	delivery_stop(d, 5000);
+	assert_int_equal(3, p->n_requests);
+	assert_int_equal(5, decode(&p->requests[0], values, 25));
+	assert_int_equal(9, decode(&p->requests[1], values, 25));
+	assert_int_equal(1, decode(&p->requests[2], values, 25));
 	peer_stop(p);
 	host_conf_done(&conf);
 }
@@ -638,6 +669,7 @@ int main(void)
 		cmocka_unit_test(test_outbox_order_and_bound),
 		cmocka_unit_test(test_outbox_waits_and_closes),
 		cmocka_unit_test(test_cut_and_sent_in_order),
+		cmocka_unit_test(test_gathered),
 		cmocka_unit_test(test_sent_again_until_taken),
 		cmocka_unit_test(test_refused_is_dropped),
 		cmocka_unit_test(test_refused_in_part),

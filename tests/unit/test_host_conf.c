@@ -89,6 +89,9 @@ static const char full[] =
 	"  app: ${name}\n"
 	"  instance: ${pid}@${host}\n"
 	"  region: eu\n"
+	"scrape: {enabled: false, interval: 30s, timeout: 3s, body_size: 2MiB, samples: 7,\n"
+	"  labels: 8, label_name: 9, label_value: 10, past: 11s, future: 12s, memory: 13MiB,\n"
+	"  postgres_port: 14, loopback: true}\n"
 	"queue:\n"
 	"  dir: /srv/queue\n"
 	"  memory: 2MiB\n"
@@ -159,6 +162,23 @@ static void check_destination(const struct destination_conf *d)
 	assert_string_equal("y", rules[1].regex);
 }
 
+static void check_scrape(const struct scrape_conf *c)
+{
+	assert_false(c->enabled);
+	assert_true(c->loopback);
+	assert_int_equal(30000, c->interval_ms);
+	assert_int_equal(3000, c->timeout_ms);
+	assert_int_equal(2 << 20, c->body_bytes_max);
+	assert_int_equal(7, c->samples_max);
+	assert_int_equal(8, c->labels_max);
+	assert_int_equal(9, c->label_name_max);
+	assert_int_equal(10, c->label_value_max);
+	assert_int_equal(11000, c->past_ms);
+	assert_int_equal(12000, c->future_ms);
+	assert_int_equal(13 << 20, c->memory_bytes_max);
+	assert_int_equal(14, c->postgres_port);
+}
+
 static void check_defaults(const struct destination_conf *d)
 {
 	assert_string_equal("plain", d->name);
@@ -204,6 +224,7 @@ static void test_every_setting(void **state)
 	assert_string_equal("${name}", c.discovery_app);
 	assert_string_equal("${pid}@${host}", c.discovery_instance);
 	assert_string_equal("eu", c.discovery_region);
+	check_scrape(&c.scrape);
 	assert_string_equal("/srv/queue", c.queue_dir);
 	assert_int_equal(2 << 20, c.queue_memory_bytes_max);
 	assert_false(c.queue_sync);
@@ -237,7 +258,7 @@ static void test_printing(void **state)
 
 	(void)state;
 	good(full, &c);
-	assert_int_equal(28, host_conf_schema.n);
+	assert_int_equal(41, host_conf_schema.n);
 	conf_print(&host_conf_schema, &c, &once);
 	good(buf_cstr(&once), &again);
 	conf_print(&host_conf_schema, &again, &twice);
@@ -251,87 +272,82 @@ static void test_printing(void **state)
 	assert_null(conf_unreloadable_change(&host_conf_schema, &c, &again));
 }
 
+static const struct {
+	const char *text, *why;
+} bad_settings[] = {
+	{ "host_id: 12345678", "t: host_id: expected at most 7 printable bytes" },
+	{ "host_id: \"a\\x01\"", "t: host_id: expected at most 7 printable bytes" },
+	{ "region: \"a\\nb\"", "t: region: expected at most 127 printable bytes" },
+	{ "prefix: Fly-", "t: prefix: expected at most " },
+	{ "proxies: [{name: A, unit: u}]", "t: proxies[0].name: expected 1 to 63 of a-z" },
+	{ "proxies: [{name: a}]", "t: proxies[0]: expected one of cgroup, unit and exe, found 0" },
+	{ "proxies: [{name: a, unit: u, exe: /x}]", "t: proxies[0]: expected one of cgroup" },
+	{ "proxies: [{name: a, cgroup: x}]", "t: proxies[0].cgroup: expected a path that" },
+	{ "proxies: [{name: a, exe: x}]", "t: proxies[0].exe: expected a path that" },
+	{ "proxies: [{name: a, unit: a/b}]", "t: proxies[0].unit: expected a name, not" },
+	{ "proxies: [{name: a, unit: u}, {name: a, unit: v}]",
+	  "t: proxies[1].name: the same as of proxies[0]" },
+	{ "proxies: [{name: a, unit: u, listeners: ['*:0']}]",
+	  "t: proxies[0].listeners: found \"*:0\", expected address and port" },
+	{ "routes: [{org: A, app: b}]", "t: routes[0].org: expected 1 to 63 of a-z" },
+	{ "routes: [{org: a, app: ''}]", "t: routes[0].app: expected 1 to 127 printable" },
+	{ "routes: [{org: a, app: b, hostnames: [A]}]", "t: routes[0].hostnames: found \"A\"" },
+	{ "routes: [{org: a, app: b, listeners: ['x:1']}]", "t: routes[0].listeners: found" },
+	{ "vms_dir: vms.d", "t: vms_dir: expected a path that begins with /" },
+	{ "guest: {profiles: here}", "t: guest.profiles: expected a path that begins with /" },
+	{ "vms_dir: ''", "t: vms_dir: expected a path that begins with /" },
+	{ "sources: [taps, tabs]", "t: sources: there is no source \"tabs\"" },
+	{ "discovery: {org: '${x}'}", "t: discovery.org: unknown variable \"${x}\"" },
+	{ "discovery: {app: '${name'}", "t: discovery.app: \"${name\" has no closing bracket" },
+	{ "discovery: {instance: '${}'}", "t: discovery.instance: unknown variable" },
+	{ "discovery: {region: '${region}'}", "t: discovery.region: unknown variable" },
+	{ "listen: 0.0.0.0:9478", "t: listen: found \"0.0.0.0:9478\", expected a loopback" },
+	{ "listen: 127.example.org:80", "t: listen: found \"127.example.org:80\"" },
+	{ "scrape: {interval: 5s}", "t: scrape.timeout: above scrape.interval" },
+	{ "queue: {dir: q}", "t: queue.dir: expected a path that begins with /" },
+	{ "remote_write: {a: {}}", "t:1: required key \"url\" is missing" },
+	{ "remote_write: {a: {url: region.internal}}",
+	  "t: remote_write.a: url: found \"region.internal\", expected http(s)://" },
+	{ "remote_write: {A: {url: 'http://a'}}", "t: remote_write.A: expected a name of" },
+	{ "remote_write: {a: {url: 'http://a', backoff_min: 2s, backoff_max: 1s}}",
+	  "t: remote_write.a: backoff_min: above backoff_max" },
+	{ "remote_write: {a: {url: 'http://a', headers: [X]}}",
+	  "t: remote_write.a: headers[0]: expected \"Name: value\"" },
+	{ "remote_write: {a: {url: 'http://a', headers: [\"X: a\\nb\"]}}",
+	  "t: remote_write.a: headers[0]: expected \"Name: value\" on one line" },
+	{ "remote_write: {a: {url: 'http://a', tls: {key_file: /k}}}",
+	  "t: remote_write.a: tls: cert_file and key_file need each other" },
+	{ "remote_write: {a: {url: 'http://a', relabel: [{action: hashmod}]}}", "action" },
+	{ "remote_write: {a: {url: 'http://a', relabel: [{action: drop, regex: '('}]}}",
+	  "t: remote_write.a: relabel[0]: regex: missing" },
+	{ "remote_write: {a: {url: 'http://a', relabel: [{target_label: 1x}]}}",
+	  "t: remote_write.a: relabel[0]: target_label: expected a label's name, " },
+	/* Rows of their own: one each will do, tests/unit/test_conf.c has the rest. */
+	{ "state_dir: state", "t: state_dir: expected a path that begins with /" },
+	{ "cpu_classes: {a: {period: 80ms}}", "\"quota\" is missing" },
+	{ "cpu_classes: {a: {period: 80ms, quota: 81ms}}",
+	  "t: cpu_classes.a.quota: above its period" },
+	{ "cpu_classes: {a: {period: 80ms, quota: 5ms, balance_start: 5s}}",
+	  "t: cpu_classes.a.balance_start: above balance_max" },
+	{ "cpu_class: big", "t: cpu_class: there is no class \"big\"" },
+	{ "peaks: {cpu_max: 2}", "peaks.cpu_max" },
+	{ "interval: 99ms", "interval" },
+	{ "interval: 2h", "interval" },
+	{ "log_level: loud", "log_level" },
+	{ "colour: red", "colour" },
+	{ "region: [a]", "region" },
+};
+
 static void test_refusals(void **state)
 {
-	static const struct {
-		const char *text, *why;
-	} cases[] = {
-		{ "host_id: 12345678", "t: host_id: expected at most 7 printable bytes" },
-		{ "host_id: \"a\\x01\"", "t: host_id: expected at most 7 printable bytes" },
-		{ "region: \"a\\nb\"", "t: region: expected at most 127 printable bytes" },
-		{ "prefix: Fly-", "t: prefix: expected at most " },
-		{ "proxies: [{name: A, unit: u}]", "t: proxies[0].name: expected 1 to 63 of a-z" },
-		{ "proxies: [{name: a}]",
-		  "t: proxies[0]: expected one of cgroup, unit and exe, found 0" },
-		{ "proxies: [{name: a, unit: u, exe: /x}]",
-		  "t: proxies[0]: expected one of cgroup" },
-		{ "proxies: [{name: a, cgroup: x}]", "t: proxies[0].cgroup: expected a path that" },
-		{ "proxies: [{name: a, exe: x}]", "t: proxies[0].exe: expected a path that" },
-		{ "proxies: [{name: a, unit: a/b}]", "t: proxies[0].unit: expected a name, not" },
-		{ "proxies: [{name: a, unit: u}, {name: a, unit: v}]",
-		  "t: proxies[1].name: the same as of proxies[0]" },
-		{ "proxies: [{name: a, unit: u, listeners: ['*:0']}]",
-		  "t: proxies[0].listeners: found \"*:0\", expected address and port" },
-		{ "routes: [{org: A, app: b}]", "t: routes[0].org: expected 1 to 63 of a-z" },
-		{ "routes: [{org: a, app: ''}]", "t: routes[0].app: expected 1 to 127 printable" },
-		{ "routes: [{org: a, app: b, hostnames: [A]}]",
-		  "t: routes[0].hostnames: found \"A\"" },
-		{ "routes: [{org: a, app: b, listeners: ['x:1']}]",
-		  "t: routes[0].listeners: found" },
-		{ "vms_dir: vms.d", "t: vms_dir: expected a path that begins with /" },
-		{ "guest: {profiles: here}",
-		  "t: guest.profiles: expected a path that begins with /" },
-		{ "vms_dir: ''", "t: vms_dir: expected a path that begins with /" },
-		{ "sources: [taps, tabs]", "t: sources: there is no source \"tabs\"" },
-		{ "discovery: {org: '${x}'}", "t: discovery.org: unknown variable \"${x}\"" },
-		{ "discovery: {app: '${name'}",
-		  "t: discovery.app: \"${name\" has no closing bracket" },
-		{ "discovery: {instance: '${}'}", "t: discovery.instance: unknown variable" },
-		{ "discovery: {region: '${region}'}", "t: discovery.region: unknown variable" },
-		{ "listen: 0.0.0.0:9478",
-		  "t: listen: found \"0.0.0.0:9478\", expected a loopback" },
-		{ "listen: 127.example.org:80", "t: listen: found \"127.example.org:80\"" },
-		{ "queue: {dir: q}", "t: queue.dir: expected a path that begins with /" },
-		{ "remote_write: {a: {}}", "t:1: required key \"url\" is missing" },
-		{ "remote_write: {a: {url: region.internal}}",
-		  "t: remote_write.a: url: found \"region.internal\", expected http(s)://" },
-		{ "remote_write: {A: {url: 'http://a'}}", "t: remote_write.A: expected a name of" },
-		{ "remote_write: {a: {url: 'http://a', backoff_min: 2s, backoff_max: 1s}}",
-		  "t: remote_write.a: backoff_min: above backoff_max" },
-		{ "remote_write: {a: {url: 'http://a', headers: [X]}}",
-		  "t: remote_write.a: headers[0]: expected \"Name: value\"" },
-		{ "remote_write: {a: {url: 'http://a', headers: [\"X: a\\nb\"]}}",
-		  "t: remote_write.a: headers[0]: expected \"Name: value\" on one line" },
-		{ "remote_write: {a: {url: 'http://a', tls: {key_file: /k}}}",
-		  "t: remote_write.a: tls: cert_file and key_file need each other" },
-		{ "remote_write: {a: {url: 'http://a', relabel: [{action: hashmod}]}}", "action" },
-		{ "remote_write: {a: {url: 'http://a', relabel: [{action: drop, regex: '('}]}}",
-		  "t: remote_write.a: relabel[0]: regex: missing" },
-		{ "remote_write: {a: {url: 'http://a', relabel: [{target_label: 1x}]}}",
-		  "t: remote_write.a: relabel[0]: target_label: expected a label's name, " },
-		/* Rows of their own: one each will do, tests/unit/test_conf.c has the rest. */
-		{ "state_dir: state", "t: state_dir: expected a path that begins with /" },
-		{ "cpu_classes: {a: {period: 80ms}}", "\"quota\" is missing" },
-		{ "cpu_classes: {a: {period: 80ms, quota: 81ms}}",
-		  "t: cpu_classes.a.quota: above its period" },
-		{ "cpu_classes: {a: {period: 80ms, quota: 5ms, balance_start: 5s}}",
-		  "t: cpu_classes.a.balance_start: above balance_max" },
-		{ "cpu_class: big", "t: cpu_class: there is no class \"big\"" },
-		{ "peaks: {cpu_max: 2}", "peaks.cpu_max" },
-		{ "interval: 99ms", "interval" },
-		{ "interval: 2h", "interval" },
-		{ "log_level: loud", "log_level" },
-		{ "colour: red", "colour" },
-		{ "region: [a]", "region" },
-	};
 	struct host_conf c;
 	struct err e;
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		assert_int_equal(-EINVAL, parse(cases[i].text, &c, &e));
-		if (!strstr(e.msg, cases[i].why))
-			fail_msg("expected \"%s\" in \"%s\"", cases[i].why, e.msg);
+	for (size_t i = 0; i < ARRAY_SIZE(bad_settings); i++) {
+		assert_int_equal(-EINVAL, parse(bad_settings[i].text, &c, &e));
+		if (!strstr(e.msg, bad_settings[i].why))
+			fail_msg("expected \"%s\" in \"%s\"", bad_settings[i].why, e.msg);
 	}
 }
 
@@ -406,7 +422,7 @@ static void test_listen(void **state)
 	static const struct {
 		const char *text, *host; /* NULL: refused */
 		uint16_t port;
-	} cases[] = {
+	} refusals[] = {
 		{ "127.0.0.1:9478", "127.0.0.1", 9478 },
 		{ "127.8.9.10:0", "127.8.9.10", 0 },
 		{ "localhost:65535", "127.0.0.1", 65535 },
@@ -433,15 +449,15 @@ static void test_listen(void **state)
 	uint16_t port;
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		int r = host_conf_split_listen(cases[i].text, host, sizeof(host), &port);
+	for (size_t i = 0; i < ARRAY_SIZE(refusals); i++) {
+		int r = host_conf_split_listen(refusals[i].text, host, sizeof(host), &port);
 
-		unit_note("%s", cases[i].text);
-		assert_int_equal(cases[i].host ? 0 : -EINVAL, r);
+		unit_note("%s", refusals[i].text);
+		assert_int_equal(refusals[i].host ? 0 : -EINVAL, r);
 		if (r < 0)
 			continue;
-		assert_string_equal(cases[i].host, host);
-		assert_int_equal(cases[i].port, port);
+		assert_string_equal(refusals[i].host, host);
+		assert_int_equal(refusals[i].port, port);
 	}
 	assert_int_equal(-EINVAL, host_conf_split_listen("127.0.0.1:80", host, 9, &port));
 	assert_int_equal(0, host_conf_split_listen("127.0.0.1:80", host, 10, &port));

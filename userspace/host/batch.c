@@ -336,8 +336,10 @@ int batch_add(struct batch *b, enum series_id id, const char *const *extra, doub
 		return refuse(b, -EINVAL);
 	if (!take_row(b, id))
 		return 0;
-	return add(b, id, extra,
-	           catalog[id].scale < 1 ? value / l->divisor : value * catalog[id].scale);
+	/* Arithmetic would change the bits of a stale mark. */
+	if (!is_stale_mark(value))
+		value = catalog[id].scale < 1 ? value / l->divisor : value * catalog[id].scale;
+	return add(b, id, extra, value);
 }
 
 int batch_add_histogram(struct batch *b, enum series_id id, const char *const *extra,

@@ -7,26 +7,22 @@
 
 #define RESERVED STR("__")
 
-struct merge {
-	struct label v[LABELS_MAX];
-	uint32_t n;
-};
-
-/* By name, from @from on. Ascending input, which is nearly all, is appended. */
-static int insert(struct merge *m, uint32_t from, struct str name, struct str value)
+/*
+ * Among v[from .. n), which are sorted by name. Ascending input, which is nearly all, is appended.
+ * There must be room.
+ */
+static int insert(struct label *v, uint32_t *n, uint32_t from, struct label one)
 {
-	uint32_t at = m->n;
+	uint32_t at = *n;
 	int c = 1;
 
-	while (at > from && (c = str_cmp(m->v[at - 1].name, name)) > 0)
+	while (at > from && (c = str_cmp(v[at - 1].name, one.name)) > 0)
 		at--;
 	if (at > from && c == 0)
 		return -EINVAL;
-	if (m->n == LABELS_MAX)
-		return -ENOSPC;
-	memmove(&m->v[at + 1], &m->v[at], (m->n - at) * sizeof(m->v[0]));
-	m->v[at] = (struct label){ name, value };
-	m->n++;
+	memmove(&v[at + 1], &v[at], (*n - at) * sizeof(v[0]));
+	v[at] = one;
+	++*n;
 	return 0;
 }
 
@@ -41,26 +37,49 @@ static bool is_ours(struct str name, const struct str standard[SERIES_STANDARD_N
 	return false;
 }
 
-static int merge(struct merge *m, const struct label *own, uint32_t n_own, struct str org,
-                 const struct str standard[SERIES_STANDARD_N])
+int foreign_own(const struct label *own, uint32_t n_own,
+                const struct str standard[SERIES_STANDARD_N], struct label *ret)
 {
+	uint32_t n = 1;
 	int r = 0;
 
 	if (n_own == 0 || own[0].value.len == 0 || !str_eqc(own[0].name, LABEL_NAME))
 		return -EINVAL;
-	m->v[0] = own[0];
-	m->n = 1;
-	if (org.len > 0)
-		m->v[m->n++] = (struct label){ STR(LABEL_ORG), org };
-	const uint32_t from = m->n;
-
+	ret[0] = own[0];
 	for (uint32_t i = 1; r == 0 && i < n_own; i++) {
 		if (own[i].value.len > 0 && !is_ours(own[i].name, standard))
-			r = insert(m, from, own[i].name, own[i].value);
+			r = insert(ret, &n, 1, own[i]);
 	}
+	return r < 0 ? r : (int)n;
+}
+
+struct merge {
+	struct label v[LABELS_MAX];
+	uint32_t n;
+};
+
+static int merge(struct merge *m, const struct label *own, uint32_t n_own, struct str org,
+                 const struct str standard[SERIES_STANDARD_N])
+{
+	struct label clean[LABELS_MAX];
+	int n = n_own > LABELS_MAX ? -ENOSPC : foreign_own(own, n_own, standard, clean), r = 0;
+
+	if (n < 0)
+		return n;
+	m->n = 0;
+	m->v[m->n++] = clean[0];
+	if (org.len > 0)
+		m->v[m->n++] = (struct label){ STR(LABEL_ORG), org };
+	if (m->n + (uint32_t)n - 1 + SERIES_STANDARD_N > LABELS_MAX)
+		return -ENOSPC;
+	memcpy(&m->v[m->n], clean + 1, ((size_t)n - 1) * sizeof(clean[0]));
+	const uint32_t from = m->n;
+
+	m->n += (uint32_t)n - 1;
 	for (uint32_t i = 0; r == 0 && i < SERIES_STANDARD_N; i++) {
 		if (standard[i].len > 0)
-			r = insert(m, from, catalog_standard_label(i), standard[i]);
+			r = insert(m->v, &m->n, from,
+			           (struct label){ catalog_standard_label(i), standard[i] });
 	}
 	return r;
 }

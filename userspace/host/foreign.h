@@ -30,6 +30,14 @@ struct foreign {
 };
 
 /*
+ * foreign_own() - what of @own (the metric's name first) is the series' own: into @ret, which has
+ * room for @n_own, sorted by name behind the metric's. Two series are the same when these are.
+ * Returns how many, or -EINVAL as below. Texts are borrowed.
+ */
+int foreign_own(const struct label *own, uint32_t n_own,
+                const struct str standard[SERIES_STANDARD_N], struct label *ret);
+
+/*
  * foreign_make() - @own (the metric's name first) with what is the owner's, copied into @a.
  *
  * Returns 0, -EINVAL (a name stands twice, or there is no metric name), -ENOSPC (more labels than a

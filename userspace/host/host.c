@@ -27,6 +27,7 @@
 #include "userspace/host/host_conf.h"
 #include "userspace/host/registry.h"
 #include "userspace/host/sampler.h"
+#include "userspace/host/scrape/scraper.h"
 #include "userspace/host/selfhttp.h"
 #include "userspace/host/simulate.h"
 #include "userspace/host/source.h"
@@ -66,6 +67,7 @@ struct host {
 	struct registry *registry;
 	struct sources *sources;
 	struct delivery *delivery;
+	struct scraper *scraper;
 	struct selfhttp *selfhttp;
 	struct vm_life *life; /* NULL: no process events */
 	struct batch *last;   /* the tick before */
@@ -88,6 +90,9 @@ static void on_vm_added(void *ctx, const struct vm *vm)
 	         I64("pid", vm->pid), U64("vcpus", vm->n_vcpus), U64("disks", vm->n_disks),
 	         U64("taps", vm->n_taps));
 	sources_vm_added(h->sources, vm);
+	if (scraper_vm_added(h->scraper, vm) < 0)
+		log_warn("scrape: no memory for the VM's endpoints",
+		         STRV("instance", vm->instance));
 }
 
 /* At once, not at the next tick: its last samples, and stale marks for all its other series. */
@@ -97,6 +102,7 @@ static void on_vm_gone(void *ctx, const struct vm *vm, const struct vm_exit *how
 	const int64_t now_ms = clock_unix_ms();
 	struct host *h = ctx;
 
+	scraper_vm_gone(h->scraper, vm);
 	log_info("VM ended", STRV("instance", vm->instance), STRV("app", vm->app),
 	         I64("pid", vm->pid));
 	if (batch_new(&b, (size_t)h->conf->tick_samples_max) < 0) {
@@ -322,6 +328,7 @@ static void use_conf(struct host *h, struct host_conf *fresh)
 
 	log_set_level((enum log_level)fresh->log_level);
 	sources_set_conf(h->sources, fresh);
+	scraper_set_conf(h->scraper, fresh);
 	registry_reload(h->registry, fresh);
 	conf_free(h->conf);
 	h->conf = fresh;
@@ -456,6 +463,13 @@ static int open_sources(const struct host *h, struct sources **ret, struct err *
 	return r;
 }
 
+static void push_scrape(void *ctx, struct batch *b)
+{
+	struct host *h = ctx;
+
+	delivery_push_soon(h->delivery, b);
+}
+
 static int open_parts(struct host *h, struct err *e)
 {
 	const struct registry_listener listener = { on_vm_added, on_vm_gone, h };
@@ -463,6 +477,8 @@ static int open_parts(struct host *h, struct err *e)
 
 	if (r == 0)
 		r = delivery_new(&h->delivery, h->conf, h->extras.tap, e);
+	if (r == 0)
+		r = scraper_new(&h->scraper, h->conf, push_scrape, h, e);
 	if (r < 0)
 		return r;
 	open_life(h);
@@ -480,6 +496,7 @@ static int open_parts(struct host *h, struct err *e)
 	metrics_collector_add(registry_metrics, h->registry);
 	metrics_collector_add(sources_metrics, h->sources);
 	metrics_collector_add(delivery_metrics, h->delivery);
+	metrics_collector_add(scraper_metrics, h->scraper);
 	metrics_collector_add(sampler_metrics, &h->sampler);
 	return selfhttp_start(&h->selfhttp, h->conf->listen, e);
 }
@@ -583,6 +600,7 @@ void host_close(struct host *h)
 		metrics_collector_del(registry_metrics, h->registry);
 		metrics_collector_del(sources_metrics, h->sources);
 		metrics_collector_del(delivery_metrics, h->delivery);
+		metrics_collector_del(scraper_metrics, h->scraper);
 		metrics_collector_del(sampler_metrics, &h->sampler);
 	}
 	registry_free(h->registry);
@@ -591,6 +609,7 @@ void host_close(struct host *h)
 	batch_free(h->last);
 	forget_ended(h);
 	free(h->ended);
+	scraper_free(h->scraper); /* pushes into delivery */
 	delivery_stop(h->delivery, h->conf->flush_ms);
 	close_fd(h->epoll_fd);
 	close_fd(h->timer_fd);

@@ -196,6 +196,13 @@ static int check_addresses(const struct host_conf *c, struct err *e)
 	return 0;
 }
 
+static int check_scrape(const struct scrape_conf *c, struct err *e)
+{
+	if (c->timeout_ms > c->interval_ms)
+		return err_set(e, -EINVAL, "scrape.timeout: above scrape.interval");
+	return 0;
+}
+
 static int check_destinations(const struct host_conf *c, struct err *e)
 {
 	const struct destination_conf *all = c->destinations.v;
@@ -256,6 +263,8 @@ static int check(const struct host_conf *c, const char *const *known, struct err
 	r = check_sources(c, known, e);
 	if (r == 0)
 		r = check_templates(c, e);
+	if (r == 0)
+		r = check_scrape(&c->scrape, e);
 	if (r == 0)
 		r = check_destinations(c, e);
 	if (r == 0)

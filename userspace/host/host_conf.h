@@ -9,6 +9,7 @@
 #include "userspace/base/conf.h"
 #include "userspace/host/label_text.h"
 #include "userspace/host/proxy/proxy_conf.h"
+#include "userspace/host/scrape/scrape_conf.h"
 
 #define HOST_CONF_PATH             "/etc/periscope/host.yml"
 #define HOST_CONF_DESTINATIONS_MAX 16
@@ -27,6 +28,7 @@ struct host_conf {
 	double peaks_cpu_max_ratio;
 	bool discovery_enabled;
 	char *discovery_org, *discovery_app, *discovery_instance, *discovery_region;
+	struct scrape_conf scrape;
 	char *queue_dir;
 	uint64_t queue_memory_bytes_max;
 	bool queue_sync;

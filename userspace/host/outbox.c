@@ -20,6 +20,7 @@ METRIC_REGISTER(waiting);
 struct node {
 	struct node *next;
 	struct batch *batch;
+	bool may_wait;
 };
 
 struct outbox {
@@ -101,7 +102,7 @@ void outbox_set_max(struct outbox *o, size_t samples_max)
 	(void)pthread_mutex_unlock(&o->lock);
 }
 
-void outbox_push(struct outbox *o, struct batch *b)
+void outbox_push(struct outbox *o, struct batch *b, bool may_wait)
 {
 	struct node *node = mem_alloc(sizeof(*node));
 
@@ -112,7 +113,7 @@ void outbox_push(struct outbox *o, struct batch *b)
 		batch_free(b);
 		free(node);
 	} else {
-		*node = (struct node){ .batch = b };
+		*node = (struct node){ .batch = b, .may_wait = may_wait };
 		*o->end = node;
 		o->end = &node->next;
 		o->n_samples += batch_n_samples(b);
@@ -138,13 +139,15 @@ static int wait_for_one(struct outbox *o, uint64_t until_mono_ns)
 	return o->closed ? -EPIPE : -EAGAIN;
 }
 
-int outbox_take(struct outbox *o, uint64_t until_mono_ns, struct batch **ret)
+int outbox_take(struct outbox *o, uint64_t until_mono_ns, struct batch **ret, bool *ret_may_wait)
 {
 	(void)pthread_mutex_lock(&o->lock);
 	int r = wait_for_one(o, until_mono_ns);
 
-	if (r == 0)
+	if (r == 0) {
+		*ret_may_wait = o->first->may_wait;
 		*ret = pop(o);
+	}
 	(void)pthread_mutex_unlock(&o->lock);
 	return r;
 }

@@ -11,6 +11,7 @@
  * Threads  Any number of pushers, one taker; outbox_n_samples() on any.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,14 +22,17 @@ int outbox_new(struct outbox **ret, size_t samples_max);
 void outbox_free(struct outbox *o); /* drops what is in it; NULL is fine */
 void outbox_set_max(struct outbox *o, size_t samples_max);
 
-/* Takes over @b, always. After outbox_close() it is dropped and counted. */
-void outbox_push(struct outbox *o, struct batch *b);
+/*
+ * Takes over @b, always. After outbox_close() it is dropped and counted. @may_wait: the taker may
+ * gather it with others before it goes on.
+ */
+void outbox_push(struct outbox *o, struct batch *b, bool may_wait);
 
 /*
  * The oldest batch, which stays counted until outbox_release(). Waits for one until @until_mono_ns
  * (UINT64_MAX: for ever). 0, -EAGAIN when there was none, -EPIPE when closed and empty.
  */
-int outbox_take(struct outbox *o, uint64_t until_mono_ns, struct batch **ret);
+int outbox_take(struct outbox *o, uint64_t until_mono_ns, struct batch **ret, bool *ret_may_wait);
 void outbox_release(struct outbox *o, struct batch *taken);
 
 /* No more comes; the taker drains what is there. */

@@ -291,6 +291,39 @@ static void overlay_network(struct vm *vm, const struct vm_spec *s)
 	vm->hard_limit = (uint32_t)s->hard_limit;
 }
 
+static bool has_endpoint(const struct vm *vm, const struct spec_metrics *m)
+{
+	for (uint32_t i = 0; i < m->n_processes; i++) {
+		if (strcmp(m->processes[i], vm->process_group) == 0)
+			return true;
+	}
+	return m->n_processes == 0;
+}
+
+static void add_scrape(struct vm *vm, uint64_t port, const char *path)
+{
+	for (uint32_t i = 0; i < vm->n_scrapes; i++) {
+		if (vm->scrapes[i].port == port && strcmp(vm->scrapes[i].path, path) == 0)
+			return;
+	}
+	if (vm->n_scrapes == VM_SCRAPES_MAX)
+		return;
+	vm->scrapes[vm->n_scrapes].port = (uint16_t)port;
+	COPY(vm->scrapes[vm->n_scrapes].path, path);
+	vm->n_scrapes++;
+}
+
+/* A Postgres app's comes first: there is always room for it. */
+static void overlay_scrapes(const struct registry *r, struct vm *vm, const struct vm_spec *s)
+{
+	if (strcmp(s->kind, "postgres") == 0)
+		add_scrape(vm, (uint64_t)r->conf->scrape.postgres_port, "/metrics");
+	for (uint32_t i = 0; i < s->n_metrics; i++) {
+		if (has_endpoint(vm, &s->metrics[i]))
+			add_scrape(vm, s->metrics[i].port, s->metrics[i].path);
+	}
+}
+
 /* What the file says goes before what the process shows. */
 static void overlay_spec(const struct registry *r, struct vm *vm, const struct vm_spec *s)
 {
@@ -299,6 +332,7 @@ static void overlay_spec(const struct registry *r, struct vm *vm, const struct v
 	COPY(vm->instance, s->instance);
 	COPY(vm->region, s->region[0] ? s->region : r->conf->region);
 	COPY(vm->process_group, s->process_group);
+	overlay_scrapes(r, vm, s);
 	COPY(vm->cpu_class, s->cpu_class);
 	COPY(vm->kernel_profile, s->kernel_profile);
 	if (s->vcpus > 0)

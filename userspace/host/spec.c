@@ -99,6 +99,11 @@ static const char *not_an_address(const char *text)
 	               : NULL;
 }
 
+static const char *not_a_kind(const char *text)
+{
+	return strcmp(text, "postgres") == 0 ? NULL : "expected postgres";
+}
+
 static const char *not_an_endpoint(const char *text)
 {
 	struct net_endpoint a;
@@ -132,6 +137,7 @@ static const struct field vm_fields[] = {
 	{ "process_group", F_TEXT, false, AT(vm_spec, process_group) },
 	{ "cpu_class", F_TEXT, false, AT(vm_spec, cpu_class) },
 	{ "kernel_profile", F_TEXT, false, AT(vm_spec, kernel_profile) },
+	{ "kind", F_TEXT, false, AT(vm_spec, kind), .fault = not_a_kind },
 	{ "pid", F_COUNT, false, AT(vm_spec, pid), .max = PID_MAX },
 	{ "pid_file", F_PATH, false, AT(vm_spec, pid_file) },
 	{ "cgroup", F_PATH, false, AT(vm_spec, cgroup) },

@@ -19,9 +19,9 @@
 
 #define SPEC_BYTES_MAX     ((size_t)64 << 10)
 #define SPEC_VOLUMES_MAX   16
-#define SPEC_METRICS_MAX   8
+#define SPEC_METRICS_MAX   VM_SCRAPES_MAX
 #define SPEC_PROCESSES_MAX 8
-#define SPEC_PATH_CAP      256
+#define SPEC_PATH_CAP      VM_SCRAPE_PATH_CAP
 
 /* Fields that were left out and have a default are filled in: guest, path of a scrape. */
 struct spec_tap {
@@ -47,6 +47,7 @@ struct vm_spec {
 	char org[64], app[VM_LABEL_CAP], instance[VM_LABEL_CAP];
 	char region[VM_LABEL_CAP]; /* "" = the host's */
 	char process_group[VM_LABEL_CAP], cpu_class[32], kernel_profile[VM_LABEL_CAP];
+	char kind[32];                /* "" or "postgres" */
 	uint64_t pid;                 /* 0 = not said */
 	char pid_file[SPEC_PATH_CAP]; /* "" = not said; so are all texts */
 	char cgroup[SPEC_PATH_CAP];   /* folder of the VM's cgroup */

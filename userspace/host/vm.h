@@ -29,6 +29,9 @@
 #define VM_HOSTNAME_CAP  254
 #define VM_LISTENERS_MAX 8
 
+#define VM_SCRAPES_MAX     8
+#define VM_SCRAPE_PATH_CAP 256
+
 enum vmm_kind {
 	VMM_OTHER,
 	VMM_FIRECRACKER,
@@ -54,6 +57,11 @@ struct vm_vcpu {
 	uint16_t cpu_id; /* as the guest counts */
 };
 
+struct vm_scrape { /* an endpoint of the app's own metrics, at the VM's first address */
+	uint16_t port;
+	char path[VM_SCRAPE_PATH_CAP];
+};
+
 struct vm {
 	uint64_t id; /* unique in this daemon's life, never reused */
 	char org[64], app[VM_LABEL_CAP], region[VM_LABEL_CAP], host[8], instance[VM_LABEL_CAP];
@@ -75,4 +83,6 @@ struct vm {
 	char hostnames[VM_HOSTNAMES_MAX][VM_HOSTNAME_CAP]; /* lower case; may begin with "*." */
 	uint32_t n_addresses, n_listeners, n_hostnames;
 	uint32_t soft_limit, hard_limit; /* of concurrency; 0 = none */
+	struct vm_scrape scrapes[VM_SCRAPES_MAX];
+	uint32_t n_scrapes;
 };

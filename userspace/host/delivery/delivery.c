@@ -28,6 +28,9 @@
 
 #define OUTBOX_BATCHES       3 /* full ones, between collection and a disk that is slow */
 #define METADATA_INTERVAL_NS (600ull * 1000000000)
+#define GATHER_NS            1000000000ull
+#define GATHER_SAMPLES       20000u
+#define GATHER_BATCHES       256u
 #define MS_NS                1000000ull
 
 struct delivery {
@@ -49,6 +52,13 @@ struct delivery {
 
 /* ---- batches into queues -------------------------------------------------------------------- */
 
+/* Batches that go into the queues together. */
+struct gathered {
+	struct batch *v[GATHER_BATCHES];
+	size_t n, n_samples;
+	uint64_t until_ns; /* with n > 0: then they go */
+};
+
 /* Destinations without rules get the same blocks, which are made once. */
 struct share {
 	struct destination *of[HOST_CONF_DESTINATIONS_MAX];
@@ -63,7 +73,7 @@ static void on_block(void *ctx, struct str packed, uint32_t n_samples, uint8_t l
 		destination_append(share->of[i], packed, n_samples, lane, lanes);
 }
 
-static void encode_for(struct delivery *d, const struct batch *b, const struct share *share,
+static void encode_for(struct delivery *d, const struct gathered *g, const struct share *share,
                        bool with_metadata)
 {
 	struct settings *s = destination_settings(share->of[0]);
@@ -78,8 +88,8 @@ static void encode_for(struct delivery *d, const struct batch *b, const struct s
 		opts.block_samples_max = MIN(opts.block_samples_max, other->request_samples_max);
 		opts.lanes_max = MAX(opts.lanes_max, other->shards);
 	}
-	encoder_batch(d->encoder, b, &opts, on_block, (void *)(uintptr_t)share,
-	              share->n == 1 ? destination_drops(share->of[0]) : &drops_common);
+	encoder_batches(d->encoder, g->v, g->n, &opts, on_block, (void *)(uintptr_t)share,
+	                share->n == 1 ? destination_drops(share->of[0]) : &drops_common);
 }
 
 static bool metadata_is_due(struct delivery *d)
@@ -92,7 +102,7 @@ static bool metadata_is_due(struct delivery *d)
 	return true;
 }
 
-static void take_in(struct delivery *d, const struct batch *b)
+static void take_in(struct delivery *d, const struct gathered *g)
 {
 	bool with_metadata = metadata_is_due(d);
 	struct share plain = { .n = 0 };
@@ -102,37 +112,74 @@ static void take_in(struct delivery *d, const struct batch *b)
 		struct destination *to = d->destinations[i];
 
 		if (destination_settings(to)->rules)
-			encode_for(d, b, &(struct share){ { to }, 1 }, with_metadata);
+			encode_for(d, g, &(struct share){ { to }, 1 }, with_metadata);
 		else
 			plain.of[plain.n++] = to;
 	}
 	if (plain.n > 0)
-		encode_for(d, b, &plain, with_metadata);
+		encode_for(d, g, &plain, with_metadata);
 	for (size_t i = 0; i < d->n; i++)
 		destination_commit(d->destinations[i]);
 	(void)pthread_rwlock_unlock(&d->lock);
 }
 
+static void flush(struct delivery *d, struct gathered *g)
+{
+	if (g->n == 0)
+		return;
+	tap_begin(d->tap, g->v, g->n);
+	take_in(d, g);
+	tap_queued(d->tap);
+	for (size_t i = 0; i < g->n; i++)
+		outbox_release(d->outbox, g->v[i]);
+	g->n = g->n_samples = 0;
+}
+
+static void gather(struct delivery *d, struct gathered *g, struct batch *b, bool may_wait)
+{
+	if (g->n == 0)
+		g->until_ns = clock_mono_ns() + GATHER_NS;
+	g->v[g->n++] = b;
+	g->n_samples += batch_n_samples(b);
+	if (!may_wait || g->n == GATHER_BATCHES || g->n_samples >= GATHER_SAMPLES ||
+	    clock_mono_ns() >= g->until_ns)
+		flush(d, g);
+}
+
 static void *run(void *arg)
 {
+	struct gathered g = { .n = 0 };
 	struct delivery *d = arg;
 	struct batch *b;
+	bool may_wait;
+	int r;
 
-	while (outbox_take(d->outbox, UINT64_MAX, &b) == 0) {
-		tap_begin(d->tap, b);
-		take_in(d, b);
-		tap_queued(d->tap);
-		outbox_release(d->outbox, b);
-	}
+	do {
+		r = outbox_take(d->outbox, g.n > 0 ? g.until_ns : UINT64_MAX, &b, &may_wait);
+		if (r == 0)
+			gather(d, &g, b, may_wait);
+		else
+			flush(d, &g);
+	} while (r != -EPIPE);
 	return NULL;
 }
 
-void delivery_push(struct delivery *d, struct batch *b)
+static void push(struct delivery *d, struct batch *b, bool may_wait)
 {
 	if (batch_n_samples(b) == 0 || atomic_load(&d->is_off))
 		batch_free(b);
 	else
-		outbox_push(d->outbox, b);
+		outbox_push(d->outbox, b, may_wait);
+}
+
+void delivery_push(struct delivery *d, struct batch *b)
+{
+	push(d, b, false);
+}
+
+void delivery_push_soon(struct delivery *d, struct batch *b)
+{
+	push(d, b, true);
 }
 
 void delivery_metrics(struct buf *out, void *delivery)

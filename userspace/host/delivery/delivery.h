@@ -42,6 +42,11 @@ int delivery_set_conf(struct delivery *d, const struct host_conf *conf, struct e
 
 /* Takes over @b. */
 void delivery_push(struct delivery *d, struct batch *b);
+/*
+ * The same for one of many small batches: within a second it is in the queues, together with
+ * others, which makes fewer and better requests and asks less of the disk.
+ */
+void delivery_push_soon(struct delivery *d, struct batch *b);
 
 /*
  * Whether a thread has been in one request for longer than any may take, as of @now_ns (monotonic):

@@ -151,7 +151,7 @@ static int on_sample(void *ctx, enum series_id id, const struct label *labels, u
 	struct rw2_meta meta;
 	const struct rw2_meta *with = NULL;
 
-	if (j->opts->with_metadata) {
+	if (j->opts->with_metadata || id == SERIES_N) {
 		batch_sample_meta(j->batch, j->i, &meta);
 		with = &meta;
 	}
@@ -174,12 +174,21 @@ static uint8_t lanes_for(size_t n_samples, const struct encoder_opts *opts)
 	return (uint8_t)lanes;
 }
 
-void encoder_batch(struct encoder *e, const struct batch *b, const struct encoder_opts *opts,
-                   encoder_block_f fn, void *ctx, struct drops *drops)
+void encoder_batches(struct encoder *e, struct batch *const *batches, size_t n,
+                     const struct encoder_opts *opts, encoder_block_f fn, void *ctx,
+                     struct drops *drops)
 {
-	struct job j = { e, b, opts, fn, ctx, drops, 0, lanes_for(batch_n_samples(b), opts) };
+	struct job j = { .e = e, .opts = opts, .fn = fn, .ctx = ctx, .drops = drops };
+	size_t n_samples = 0;
 
-	(void)batch_each(b, true, on_sample, &j);
+	for (size_t i = 0; i < n; i++)
+		n_samples += batch_n_samples(batches[i]);
+	j.lanes = lanes_for(n_samples, opts);
+	for (size_t i = 0; i < n; i++) {
+		j.batch = batches[i];
+		j.i = 0;
+		(void)batch_each(j.batch, true, on_sample, &j);
+	}
 	for (uint8_t lane = 0; lane < j.lanes; lane++)
 		finish(&j, lane);
 	arena_reset(&e->texts);

@@ -26,7 +26,7 @@ struct encoder_opts {
 	const struct relabel *rules; /* NULL: none */
 	uint32_t block_samples_max;
 	uint32_t lanes_max; /* 1 to SPOOL_LANES_MAX */
-	bool with_metadata; /* TYPE and HELP of every series */
+	bool with_metadata; /* TYPE and HELP of series of the catalogue; others bring theirs */
 };
 
 /* A finished block; @packed is valid until the call returns. */
@@ -37,8 +37,9 @@ int encoder_new(struct encoder **ret);
 void encoder_free(struct encoder *e); /* NULL is fine */
 
 /*
- * encoder_batch() - all of @b. What there was no memory for is counted in @drops; what the rules
- * drop is not: it was not meant to arrive.
+ * encoder_batches() - all of @n batches. What there was no memory for is counted in @drops; what
+ * the rules drop is not: it was not meant to arrive.
  */
-void encoder_batch(struct encoder *e, const struct batch *b, const struct encoder_opts *opts,
-                   encoder_block_f fn, void *ctx, struct drops *drops);
+void encoder_batches(struct encoder *e, struct batch *const *batches, size_t n,
+                     const struct encoder_opts *opts, encoder_block_f fn, void *ctx,
+                     struct drops *drops);

@@ -16,7 +16,7 @@
 
 struct tap {
 	struct buf text;
-	uint64_t n_batches;
+	uint64_t n_written;
 	int fd;
 };
 
@@ -68,13 +68,14 @@ static void write_out(struct tap *t)
 		log_error("delivery: the tap cannot be written", STRV("why", strerror(-r)));
 }
 
-void tap_begin(struct tap *t, const struct batch *b)
+void tap_begin(struct tap *t, struct batch *const *batches, size_t n)
 {
 	if (!t)
 		return;
 	buf_clear(&t->text);
-	buf_printf(&t->text, "begin %llu\n", (unsigned long long)++t->n_batches);
-	(void)batch_each(b, true, put_sample, &t->text);
+	buf_printf(&t->text, "begin %llu\n", (unsigned long long)++t->n_written);
+	for (size_t i = 0; i < n; i++)
+		(void)batch_each(batches[i], true, put_sample, &t->text);
 	write_out(t);
 }
 
@@ -83,6 +84,6 @@ void tap_queued(struct tap *t)
 	if (!t)
 		return;
 	buf_clear(&t->text);
-	buf_printf(&t->text, "queued %llu\n", (unsigned long long)t->n_batches);
+	buf_printf(&t->text, "queued %llu\n", (unsigned long long)t->n_written);
 	write_out(t);
 }

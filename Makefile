@@ -75,7 +75,7 @@ PROXY_TOOLS := $(patsubst %.c,$(O)/%,$(wildcard tests/proxy/*.c))
 
 all: $(PROGRAMS) $(ARCHIVES) $(SKELS) ## Build the programs
 unit: $(UNIT)
-bpf-tests: $(BPF_TESTS)
+bpf-tests: $(BPF_TESTS) $(PROXY_TOOLS)
 
 $(call LIB,base): $(BASE_OBJ)
 $(call LIB,wire): $(WIRE_OBJ)
@@ -176,8 +176,8 @@ check-crash: $(PROGRAMS) $(CRASH_TESTS) ## Kills and simulated crashes: ROUNDS=,
 
 demo: ## Boot a micro-VM and show its metrics; SECONDS=30 stops then and judges them
 	$(Q)scripts/deps demo
-	$(Q)scripts/proxies
-	$(Q)$(MAKE) --no-print-directory -j$(shell nproc) all
+	$(Q)mkdir -p build # one demo at a time prepares; any number of them may run
+	+$(Q)flock build/prepare.lock sh -c 'scripts/proxies && scripts/guest build && $(MAKE) --no-print-directory -j$(shell nproc) all'
 	$(Q)O=$(O) scripts/demo --seconds $(or $(SECONDS),0)
 
 # Fuzzers are a build of their own: clang, libFuzzer, ASan and UBSan over the libraries.

@@ -82,15 +82,22 @@ http {{
 
 
 class Cgroup:
-    """A cgroup of v2 that is gone with its Stack."""
+    """A cgroup of v2 that is gone with its Stack; what a killed process left is taken away by the next one."""
 
     def __init__(self, stack, name):
+        for path in cgroup_root().glob(f"periscope-{name}-*"):
+            if not pathlib.Path(f"/proc/{path.name.rpartition('-')[2]}").exists():
+                self._remove(path)
         self.path = cgroup_root() / f"periscope-{name}-{os.getpid()}"
         stack.callback(self.close)
         self.path.mkdir()
 
     def close(self):
-        for folder in sorted(self.path.glob("**/"), reverse=True):
+        self._remove(self.path)
+
+    @staticmethod
+    def _remove(path):
+        for folder in sorted(path.glob("**/"), reverse=True):
             with contextlib.suppress(RigError, OSError):
                 wait_for("the cgroup to be empty", 5,
                          lambda at=folder: not (at / "cgroup.procs").read_text())
@@ -126,6 +133,8 @@ server {{ listen {vm.peer_ip}:{self.PORT}; server_name {self.NAME};
                 "listeners": [f"{vm.peer_ip}:{self.PORT}"]}
 
     def _launch(self, name, argv, cgroup=True):
+        # In a PID namespace: when its first process dies, with us at the latest, so do the workers.
+        argv = ["unshare", "--pid", "--fork", "--kill-child", *argv]
         argv = in_cgroup(self.cgroup, argv) if cgroup else argv
         process = Process(name, self.network.enter(*argv), self.logs / f"{name}.log")
         self.stack.callback(process.stop)

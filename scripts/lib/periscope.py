@@ -75,24 +75,32 @@ class Region:
 
     def __init__(self, data, logs, port=0):
         self.data, self.log_path = data, logs / "region.log"
+        self.port_file = logs / "region.port"
         self.port = free_port(port)
-        self.url = f"http://127.0.0.1:{self.port}"
         self.process = None
 
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
     def start(self):
-        self.process = Process("region", [
-            BUILD / "periscope-region", "--dev", "--listen", f"127.0.0.1:{self.port}",
-            "--data", self.data, "--latency-offset", "0s"], self.log_path)
-        wait_for("periscope-region to answer", 10, self._answers)
+        """The first time on another port, when somebody was quicker to take the one that was free."""
+        first = self.process is None
+        while not self._start():
+            if not first or "in use" not in tail(self.log_path, 1):
+                raise RigError(f"periscope-region ended: {tail(self.log_path)}")
+            self.port = free_port()
         return self
 
-    def _answers(self):
-        if not self.process.running():
-            raise RigError(f"periscope-region ended: {tail(self.log_path)}")
-        try:
-            return self.query("1")
-        except OSError:
-            return False
+    def _start(self):
+        """Whether it serves: an answer on the port could be somebody else's."""
+        self.port_file.unlink(missing_ok=True)
+        self.process = Process("region", [
+            BUILD / "periscope-region", "--dev", "--listen", f"127.0.0.1:{self.port}",
+            "--data", self.data, "--latency-offset", "0s", "--port-file", self.port_file], self.log_path)
+        wait_for("periscope-region to serve", 60,
+                 lambda: self.port_file.exists() or not self.process.running())
+        return self.process.running()
 
     def get(self, path, **arguments):
         pairs = [(k, x) for k, v in arguments.items() for x in (v if isinstance(v, list) else [v])]

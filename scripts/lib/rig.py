@@ -105,14 +105,18 @@ class Process:
         return self.popen.wait(seconds)
 
     def stop(self, seconds=5):
-        """Asks, waits, insists. Returns the exit status."""
+        """Asks, waits, insists; whatever the process started goes with it. Returns the exit status."""
         if self.running():
             self.popen.terminate()
             try:
-                return self.popen.wait(seconds)
+                self.popen.wait(seconds)
             except subprocess.TimeoutExpired:
                 self.popen.kill()
-        return self.popen.wait()
+        status = self.popen.wait()
+        with contextlib.suppress(ProcessLookupError, RigError):  # none left: the usual case
+            os.killpg(self.pid, signal.SIGKILL)
+            wait_for("the rest of a session", 5, lambda: os.killpg(self.pid, 0), every=0.01)
+        return status
 
     def log(self):
         return pathlib.Path(self.log_path).read_text(errors="replace")

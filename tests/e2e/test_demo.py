@@ -22,6 +22,10 @@ def descendants(pid):
     return [int(pid) for child in children for pid in (child, *descendants(child))]
 
 
+def comm(pid):
+    return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+
+
 class Demo(unittest.TestCase):
     def setUp(self):
         self.tmp = pathlib.Path(tempfile.mkdtemp(prefix="periscope-e2e."))
@@ -34,10 +38,12 @@ class Demo(unittest.TestCase):
         return ([f"process {pid}" for pid in pids if pathlib.Path(f"/proc/{pid}").exists()]
                 + [line for line in devices if str(self.tmp) in line] + list(self.tmp.iterdir()))
 
-    def start(self, *arguments):
-        demo = subprocess.Popen([DEMO, *arguments], stdin=subprocess.DEVNULL, text=True,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                env=os.environ | {"TMPDIR": str(self.tmp)})
+    def start(self, *arguments, program=(DEMO,)):
+        # make's own variables would reach the make below this one.
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("MAKE") and k != "MFLAGS"}
+        demo = subprocess.Popen([*program, *arguments], stdin=subprocess.DEVNULL, text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=rig.TOP,
+                                env=environment | {"TMPDIR": str(self.tmp)}, start_new_session=True)
         self.addCleanup(demo.stdout.close)
         self.addCleanup(demo.wait)
         self.addCleanup(demo.kill)
@@ -51,23 +57,29 @@ class Demo(unittest.TestCase):
                 return descendants(demo.pid)
         self.fail("the demo ended before its first table")
 
-    def test_timed_run_judges_what_arrived(self):
-        demo = self.start("--seconds", "12")
-        out, _ = demo.communicate(timeout=60)
-        print(out)
-        self.assertEqual(demo.returncode, 0)
-        self.assertRegex(out, r"checks of what arrived: \d{2,} passed, 0 failed")
+    def test_timed_runs_judge_what_arrived(self):
+        """Two at once: neither disturbs the other, and each judges its own samples."""
+        demos = [self.start("--seconds", "12") for _ in range(2)]
+        for demo in demos:
+            out, _ = demo.communicate(timeout=120)
+            print(out)
+            self.assertEqual(demo.returncode, 0)
+            self.assertRegex(out, r"checks of what arrived: \d{2,} passed, 0 failed")
         self.assertEqual(self.leftovers([]), [])
 
-    def test_interrupt_takes_everything_down(self):
-        for number, code in ((signal.SIGINT, 0), (signal.SIGTERM, 0)):
-            with self.subTest(number.name):
-                demo = self.start()
-                pids = self.until_first_table(demo)
-                self.assertGreaterEqual(len(pids), 4, "region, host, peer, QEMU")
-                demo.send_signal(number)
-                self.assertEqual(demo.wait(15), code)
-                self.assertEqual(self.leftovers(pids), [])
+    def test_signals_take_everything_down(self):
+        """Ctrl-C as a terminal does it: to make and all that it started, but for sessions of their own."""
+        by_make = self.start(program=["make", "demo"])
+        by_term = self.start()
+        pids = {demo: self.until_first_table(demo) for demo in (by_make, by_term)}
+        self.assertGreaterEqual(len(pids[by_term]), 4, "region, host, peer, QEMU")
+        os.killpg(by_make.pid, signal.SIGINT)
+        by_term.terminate()
+        for demo in pids:
+            out, _ = demo.communicate(timeout=60)
+            self.assertIn("everything is taken down", out)
+        self.assertEqual(by_term.returncode, 0, out)
+        self.assertEqual(self.leftovers(sum(pids.values(), [])), [])
 
     def test_kill_leaves_no_process_and_no_device(self):
         demo = self.start()
@@ -76,15 +88,33 @@ class Demo(unittest.TestCase):
         demo.wait()
         for folder in self.tmp.iterdir():
             shutil.rmtree(folder)  # files are all that kill -9 leaves
-        rig.wait_for("everything to end by itself", 10, lambda: not self.leftovers(pids))
+        rig.wait_for("everything to end by itself", 20, lambda: not self.leftovers(pids))
 
     def test_interrupt_while_it_sets_up(self):
-        demo = self.start()
-        time.sleep(2)
-        pids = descendants(demo.pid)
-        demo.send_signal(signal.SIGINT)
-        demo.wait(15)
-        self.assertEqual(self.leftovers(pids), [])
+        for seconds in (0.3, 1, 3):
+            with self.subTest(seconds):
+                demo = self.start()
+                time.sleep(seconds)
+                pids = descendants(demo.pid)
+                demo.send_signal(signal.SIGINT)
+                demo.wait(60)
+                self.assertEqual(self.leftovers(pids), [])
+
+    def test_a_program_that_ends_ends_the_demo(self):
+        """Whatever dies: the demo says which, and leaves nothing behind."""
+        victims = {"periscope-region": "region", "periscope-host": "host", "qemu-system-x86": "d0e5ca1e00beef"}
+        demos = {name: self.start() for name in victims}
+        pids = {name: self.until_first_table(demo) for name, demo in demos.items()}
+        for name in demos:
+            victim, = (pid for pid in pids[name] if comm(pid) == name[:15])
+            os.kill(victim, signal.SIGKILL)
+        for name, demo in demos.items():
+            with self.subTest(name):
+                out, _ = demo.communicate(timeout=60)
+                self.assertEqual(demo.returncode, 1, out)
+                self.assertRegex(out, f"demo: failed: {victims[name]} ended by itself")
+                self.assertIn("everything is taken down", out)
+        self.assertEqual(self.leftovers(sum(pids.values(), [])), [])
 
 
 if __name__ == "__main__":

@@ -36,8 +36,9 @@ static void on_added(void *ctx, const struct vm *vm)
 	sources_vm_added(ctx, vm);
 }
 
-static void on_gone(void *ctx, const struct vm *vm)
+static void on_gone(void *ctx, const struct vm *vm, const struct vm_exit *how)
 {
+	(void)how;
 	sources_vm_gone(ctx, vm);
 }
 

@@ -25,6 +25,7 @@ struct json_result {
 	uint64_t took_ms;
 	size_t i;   /* series */
 	uint32_t j; /* point in it */
+	bool any;   /* a point of it has been written */
 	enum {
 		JSON_AT_HEAD,
 		JSON_AT_SERIES,
@@ -32,7 +33,13 @@ struct json_result {
 		JSON_AT_TAIL,
 		JSON_AT_END
 	} at;
+	/* The texts of the last column of times: most series have the same. */
+	const int64_t *times;
+	uint32_t n_times;
+	struct json_time *texts;
+	uint32_t texts_cap;
 };
 
 /* Appends about @want bytes: 0 when there is more, 1 when that was all, -ENOMEM. */
 int json_result_next(struct json_result *w, struct buf *out, size_t want);
+void json_result_done(struct json_result *w);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "api/auth/access_watch.h"
 #include "api/http/listen.h"
@@ -21,6 +22,7 @@
 #include "userspace/base/clock.h"
 #include "userspace/base/log.h"
 #include "userspace/base/metrics.h"
+#include "userspace/base/pool.h"
 #include "userspace/base/sdnotify.h"
 #include "userspace/base/util.h"
 
@@ -165,6 +167,16 @@ static int open_metadata(struct region *region, struct err *e)
 	return metadata_open(buf_cstr(&dir), &region->metadata, e);
 }
 
+/* The thread of a query is one of those that work on it. */
+static unsigned query_helpers(const struct region_conf *c)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (c->query_threads > 0)
+		return (unsigned)c->query_threads - 1;
+	return cpus > 1 ? (unsigned)MIN(cpus, 64l) - 1 : 0;
+}
+
 int region_open(struct region **ret, struct region_conf *conf,
                 const struct region_conf_source *source, struct err *e)
 {
@@ -198,6 +210,8 @@ int region_open(struct region **ret, struct region_conf *conf,
 		r = open_metadata(region, e);
 	if (r == 0)
 		r = queries_new(&region->queries);
+	if (r == 0)
+		r = pool_new(&region->pool, query_helpers(&region->conf));
 	if (r == 0)
 		r = name_stats_new(&region->name_stats);
 	if (r < 0) {
@@ -417,6 +431,7 @@ void region_close(struct region *region)
 		selfmetrics_stop(region);
 	store_close(region->store);
 	metadata_close(region->metadata);
+	pool_free(region->pool);
 	queries_free(region->queries);
 	name_stats_free(region->name_stats);
 	access_unref(region->access);

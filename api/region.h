@@ -25,6 +25,7 @@
 
 struct metadata;
 struct name_stats;
+struct pool;
 struct queries;
 
 struct region {
@@ -32,6 +33,7 @@ struct region {
 	struct metadata *metadata;
 	struct queries *queries;
 	struct name_stats *name_stats;
+	struct pool *pool; /* helps queries */
 	struct http *http;
 	pthread_mutex_t lock;             /* of conf and access */
 	struct region_conf conf;          /* owned */

@@ -19,6 +19,7 @@ struct region_conf {
 	int64_t idle_timeout_ms, body_timeout_ms, stop_timeout_ms;
 	struct conf_strings cors_origins;
 
+	int64_t query_threads;
 	int64_t query_workers, query_waiting_max, query_wait_timeout_ms;
 	int64_t query_org_max, query_org_waiting_max, query_org_open_max;
 	int64_t query_timeout_ms, query_slow_ms, latency_offset_ms;

@@ -96,6 +96,7 @@ static int set_common(struct plan *plan, struct request *req, struct err *e)
 	q->org = req->org;
 	q->cancelled = &req->gone;
 	q->now_ms = clock_unix_ms();
+	q->pool = plan->region->pool;
 	set_limits(plan);
 	r = set_deadline(plan, p, e);
 	if (r == 0)
@@ -159,6 +160,7 @@ static void answer_free(void *ctx)
 {
 	struct answer *a = ctx;
 
+	json_result_done(&a->writer);
 	mql_result_done(&a->result);
 	free(a);
 }

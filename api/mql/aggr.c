@@ -26,85 +26,128 @@ static bool has_value(const double *v, uint32_t n)
 	return false;
 }
 
-/*
- * The number of @mn's group, or -1 in *@ret when the "limit" is reached. @mn becomes the group's
- * labels.
- */
-static int find_group(struct eval *ev, const struct ast_call *c, struct keymap *groups,
-                      struct buf *key, struct mname *mn, int64_t *ret)
-{
-	uint32_t number;
-	int r = aggr_group_name(ev, c, mn);
+/* --- series by series ----------------------------------------------------------------------- */
 
-	if (r < 0)
-		return r;
-	buf_clear(key);
-	mname_key(mn, key);
-	if (key->err < 0)
-		return err_set(ev->e, key->err, "out of memory");
-	*ret = -1;
-	if (c->limit > 0 && groups->n >= c->limit && !keymap_find(groups, buf_str(key), &number))
+static int no_memory(struct aggr_state *st)
+{
+	return eval_arena_failed(st->ev, st->arena);
+}
+
+static bool names_have(const struct ast_names *names, struct str label)
+{
+	for (uint32_t i = 0; i < names->n; i++) {
+		if (str_eq(names->v[i], label))
+			return true;
+	}
+	return false;
+}
+
+/* The group's labels, borrowed; only good until the next series. */
+static int group_labels(struct aggr_state *st, const struct mname *mn, struct mname *ret)
+{
+	const struct ast_call *c = st->call;
+	bool by = c->group != AST_GROUP_WITHOUT;
+
+	if (mn->n_tags > st->labels_cap) {
+		st->labels = ARENA_ARRAY(st->arena, struct label, mn->n_tags * 2);
+		st->labels_cap = st->labels ? mn->n_tags * 2 : 0;
+		if (!st->labels)
+			return no_memory(st);
+	}
+	*ret = (struct mname){ .tags = st->labels };
+	if (by && names_have(&c->labels, STR(LABEL_NAME)))
+		ret->name = mn->name;
+	if (by && c->labels.n == 0)
 		return 0;
-	if (keymap_add(ev->arena, groups, buf_str(key), &number) < 0)
-		return eval_no_memory(ev);
-	*ret = number;
+	for (uint32_t i = 0; i < mn->n_tags; i++) {
+		if (names_have(&c->labels, mn->tags[i].name) == by)
+			st->labels[ret->n_tags++] = mn->tags[i];
+	}
 	return 0;
 }
 
 /* Room for group @number. */
 static int state_grow(struct aggr_state *st, uint32_t number)
 {
-	struct arena *arena = st->ev->arena;
 	uint32_t cap = st->cap ? st->cap * 2 : 8;
-	struct mname *names;
 	struct aggr_acc *accs;
 
 	if (number < st->cap)
 		return 0;
-	names = ARENA_ARRAY(arena, struct mname, cap);
-	accs = ARENA_ARRAY(arena, struct aggr_acc, cap);
-	if (!names || !accs)
-		return eval_no_memory(st->ev);
-	if (st->cap > 0) {
-		memcpy(names, st->names, st->cap * sizeof(*names));
+	accs = ARENA_ARRAY(st->arena, struct aggr_acc, cap);
+	if (!accs)
+		return no_memory(st);
+	if (st->cap > 0)
 		memcpy(accs, st->accs, st->cap * sizeof(*accs));
-	}
-	st->names = names;
 	st->accs = accs;
 	st->cap = cap;
 	return 0;
 }
 
+/* The accumulator of the group with these labels, NULL in *@ret when the "limit" is reached. */
+static int find_acc(struct aggr_state *st, const struct mname *group, struct aggr_acc **ret)
+{
+	uint32_t limit = st->call->limit, number;
+	int r;
+
+	*ret = NULL;
+	if (limit > 0 && st->groups.n >= limit && !mname_map_find(&st->groups, group, &number))
+		return 0;
+	if (mname_map_add(st->arena, &st->groups, group, true, &number) < 0)
+		return no_memory(st);
+	r = state_grow(st, number);
+	if (r == 0)
+		*ret = &st->accs[number];
+	return r;
+}
+
 static int acc_start(struct aggr_state *st, struct aggr_acc *acc)
 {
 	acc->n = st->g->n;
-	acc->v = values_new(st->ev->arena, acc->n, 0);
-	acc->count = values_new(st->ev->arena, acc->n, 0);
-	return acc->v && acc->count ? 0 : eval_no_memory(st->ev);
+	acc->v = values_new(st->arena, acc->n, 0);
+	acc->count = values_new(st->arena, acc->n, 0);
+	return acc->v && acc->count ? 0 : no_memory(st);
 }
 
 int aggr_feed(struct aggr_state *st, const struct mname *mn, const double *values)
 {
-	struct mname group = *mn;
-	int64_t number;
+	struct aggr_acc *acc;
+	struct mname group;
 	int r;
 
 	if (!st->with_empty && !has_value(values, st->g->n))
 		return 0;
-	r = find_group(st->ev, st->call, &st->groups, &st->key, &group, &number);
-	if (r < 0 || number < 0)
+	r = group_labels(st, mn, &group);
+	if (r == 0)
+		r = find_acc(st, &group, &acc);
+	if (r < 0 || !acc)
 		return r;
-	r = state_grow(st, (uint32_t)number);
-	if (r < 0)
-		return r;
-	struct aggr_acc *acc = &st->accs[number];
-
-	if (!acc->v) {
-		st->names[number] = group;
+	if (!acc->v)
 		r = acc_start(st, acc);
-	}
 	if (r == 0)
 		st->call->fn->impl.incr->add(acc, values);
+	return r;
+}
+
+int aggr_merge(struct aggr_state *st, const struct aggr_state *part)
+{
+	struct aggr_acc *acc;
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < part->groups.n; i++) {
+		r = find_acc(st, &part->groups.v[i], &acc);
+		if (r < 0 || !acc)
+			continue;
+		if (acc->v) {
+			st->call->fn->impl.incr->merge(acc, &part->accs[i]);
+			continue;
+		}
+		r = acc_start(st, acc);
+		if (r < 0)
+			continue;
+		memcpy(acc->v, part->accs[i].v, acc->n * sizeof(*acc->v));
+		memcpy(acc->count, part->accs[i].count, acc->n * sizeof(*acc->count));
+	}
 	return r;
 }
 
@@ -118,19 +161,16 @@ int aggr_finish(struct aggr_state *st, struct series_set *ret)
 			if (acc->count[k] == 0)
 				acc->v[k] = NAN;
 		}
-		if (set_add(st->ev->arena, ret, (struct series){ st->names[i], acc->v }) < 0)
+		if (set_add(st->ev->arena, ret, (struct series){ st->groups.v[i], acc->v }) < 0)
 			return eval_no_memory(st->ev);
 	}
 	return 0;
 }
 
-void aggr_done(struct aggr_state *st)
-{
-	buf_done(&st->key);
-}
+/* --- whole groups --------------------------------------------------------------------------- */
 
 struct grouping {
-	struct keymap keys;
+	struct mname_map names;
 	struct aggr_group *v;
 	uint32_t cap;
 };
@@ -149,16 +189,19 @@ static int grouping_grow(struct eval *ev, struct grouping *gr)
 	return 0;
 }
 
-static int grouping_add(struct fn_args *a, struct grouping *gr, struct buf *key, struct series s)
+static int grouping_add(struct fn_args *a, struct grouping *gr, struct series s)
 {
+	uint32_t limit = a->call->call.limit, number;
 	struct mname group = s.mn;
-	int64_t number;
-	int r = find_group(a->ev, &a->call->call, &gr->keys, key, &group, &number);
+	int r = aggr_group_name(a->ev, &a->call->call, &group);
 
-	if (r < 0 || number < 0)
+	if (r < 0)
 		return r;
-	if (number >= gr->cap)
-		r = grouping_grow(a->ev, gr);
+	if (limit > 0 && gr->names.n >= limit && !mname_map_find(&gr->names, &group, &number))
+		return 0;
+	if (mname_map_add(a->ev->arena, &gr->names, &group, false, &number) < 0)
+		return eval_no_memory(a->ev);
+	r = number >= gr->cap ? grouping_grow(a->ev, gr) : 0;
 	if (r < 0)
 		return r;
 	gr->v[number].mn = group;
@@ -167,17 +210,16 @@ static int grouping_add(struct fn_args *a, struct grouping *gr, struct buf *key,
 
 int aggr_groups(struct fn_args *a, uint32_t first, struct aggr_group **ret, uint32_t *ret_n)
 {
-	_cleanup_(buf_done) struct buf key = BUF_INIT;
 	struct grouping gr = { 0 };
 	int r = 0;
 
 	for (uint32_t i = first; i < a->n; i++) {
 		set_drop_empty(&a->v[i], a->g->n);
 		for (size_t k = 0; r == 0 && k < a->v[i].n; k++)
-			r = grouping_add(a, &gr, &key, a->v[i].v[k]);
+			r = grouping_add(a, &gr, a->v[i].v[k]);
 	}
 	*ret = gr.v;
-	*ret_n = gr.keys.n;
+	*ret_n = gr.names.n;
 	return r;
 }
 

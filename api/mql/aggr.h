@@ -4,10 +4,12 @@
 /*
  * Aggregates: series into groups, groups into series. Rows with struct aggr_incr see one series
  * after the other and keep one accumulator for each group, so that sum(rate(x)) over many series
- * needs the memory of its result only.
+ * needs the memory of its result only. Accumulators of different series of one group can be merged,
+ * so that threads need not share any.
  */
 
 #include "api/mql/eval.h"
+#include "api/mql/mname_map.h"
 
 struct aggr_acc {
 	double *v;     /* one for each point, starts at 0 */
@@ -17,25 +19,28 @@ struct aggr_acc {
 
 struct aggr_incr {
 	void (*add)(struct aggr_acc *acc, const double *values);
+	void (*merge)(struct aggr_acc *acc, const struct aggr_acc *other);
 	void (*finish)(struct aggr_acc *acc); /* acc->v becomes the result; count 0 = NaN */
 };
 
 struct aggr_state {
 	struct eval *ev;
+	struct arena *arena; /* of groups and accumulators */
 	const struct grid *g;
 	const struct ast_call *call;
 	bool with_empty; /* series without any value make groups, too */
-	struct keymap groups;
-	struct mname *names;
+	struct mname_map groups;
 	struct aggr_acc *accs;
 	uint32_t cap;
-	struct buf key;
+	struct label *labels; /* room for those of one group */
+	uint32_t labels_cap;
 };
 
-/* Takes one series; @values are only read. */
+/* Takes one series; its texts and @values are only borrowed. */
 int aggr_feed(struct aggr_state *st, const struct mname *mn, const double *values);
+/* Takes all that @part has seen, as if it came now. */
+int aggr_merge(struct aggr_state *st, const struct aggr_state *part);
 int aggr_finish(struct aggr_state *st, struct series_set *ret);
-void aggr_done(struct aggr_state *st);
 
 /* The labels of a series' group. */
 int aggr_group_name(struct eval *ev, const struct ast_call *c, struct mname *mn);

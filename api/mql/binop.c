@@ -11,6 +11,7 @@
 #include <strings.h>
 
 #include "api/mql/eval.h"
+#include "api/mql/mname_map.h"
 #include "userspace/base/util.h"
 
 /* --- two numbers ---------------------------------------------------------------------------- */
@@ -116,33 +117,30 @@ struct groups {
 };
 
 /* What series must have in common to be in one group. */
-static int match_key(struct eval *ev, const struct ast_binop *b, struct mname mn, struct buf *key)
+static int match_labels(struct eval *ev, const struct ast_binop *b, struct mname *mn)
 {
 	int r;
 
 	if (!b->keep_metric_names)
-		mn.name = STR_NULL;
+		mn->name = STR_NULL;
 	if (b->match == AST_MATCH_ON)
-		r = mname_keep(ev->arena, &mn, &b->labels);
+		r = mname_keep(ev->arena, mn, &b->labels);
 	else
-		r = mname_drop(ev->arena, &mn, &b->labels);
-	if (r < 0)
-		return eval_no_memory(ev);
-	buf_clear(key);
-	mname_key(&mn, key);
-	return key->err < 0 ? err_set(ev->e, key->err, "out of memory") : 0;
+		r = mname_drop(ev->arena, mn, &b->labels);
+	return r < 0 ? eval_no_memory(ev) : 0;
 }
 
 /* The group number of each series of @set, in @numbers. */
-static int number_groups(struct eval *ev, const struct ast_binop *b, struct keymap *keys,
+static int number_groups(struct eval *ev, const struct ast_binop *b, struct mname_map *names,
                          const struct series_set *set, uint32_t *numbers)
 {
-	_cleanup_(buf_done) struct buf key = BUF_INIT;
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < set->n; i++) {
-		r = match_key(ev, b, set->v[i].mn, &key);
-		if (r == 0 && keymap_add(ev->arena, keys, buf_str(&key), &numbers[i]) < 0)
+		struct mname mn = set->v[i].mn;
+
+		r = match_labels(ev, b, &mn);
+		if (r == 0 && mname_map_add(ev->arena, names, &mn, false, &numbers[i]) < 0)
 			r = eval_no_memory(ev);
 	}
 	return r;
@@ -182,17 +180,17 @@ static int make_groups(struct eval *ev, const struct ast_binop *b, const struct 
 {
 	uint32_t *l = ARENA_ARRAY(ev->arena, uint32_t, left->n + 1);
 	uint32_t *r = ARENA_ARRAY(ev->arena, uint32_t, right->n + 1);
-	struct keymap keys = { 0 };
+	struct mname_map names = { 0 };
 	int err = l && r ? 0 : eval_no_memory(ev);
 
 	if (err == 0)
-		err = number_groups(ev, b, &keys, left, l);
+		err = number_groups(ev, b, &names, left, l);
 	if (err == 0)
-		err = number_groups(ev, b, &keys, right, r);
+		err = number_groups(ev, b, &names, right, r);
 	if (err < 0)
 		return err;
-	*ret = (struct groups){ .v = ARENA_ARRAY(ev->arena, struct group, keys.n + 1),
-		                .n = keys.n };
+	*ret = (struct groups){ .v = ARENA_ARRAY(ev->arena, struct group, names.n + 1),
+		                .n = names.n };
 	if (!ret->v)
 		return eval_no_memory(ev);
 	err = fill_side(ev, ret, left, l, true);
@@ -337,24 +335,21 @@ static int join_one(struct eval *ev, const struct grid *g, const struct ast_bino
                     const struct series *many, struct series **ones, uint32_t n_ones,
                     struct series_set *ret)
 {
-	_cleanup_(buf_done) struct buf key = BUF_INIT;
 	struct pair *pairs = ARENA_ARRAY(ev->arena, struct pair, n_ones);
-	struct keymap keys = { 0 };
+	struct mname_map names = { 0 };
 	const char *side = b->join == AST_JOIN_LEFT ? "right" : "left";
 	int r = pairs ? 0 : eval_no_memory(ev);
 
 	for (uint32_t i = 0; r == 0 && i < n_ones; i++) {
 		struct mname mn = many->mn;
-		uint32_t number, before = keys.n;
+		uint32_t number, before = names.n;
 
 		if (drops_name(b))
 			mn.name = STR_NULL;
 		r = join_labels(ev, b, &ones[i]->mn, &mn);
 		if (r < 0)
 			return r;
-		buf_clear(&key);
-		mname_key(&mn, &key);
-		if (key.err < 0 || keymap_add(ev->arena, &keys, buf_str(&key), &number) < 0)
+		if (mname_map_add(ev->arena, &names, &mn, false, &number) < 0)
 			return eval_no_memory(ev);
 		if (number == before) {
 			pairs[number] = (struct pair){ mn, many->values, *ones[i] };
@@ -363,7 +358,7 @@ static int join_one(struct eval *ev, const struct grid *g, const struct ast_bino
 			r = duplicates(ev, b, side, &pairs[number].one, ones[i]);
 		}
 	}
-	for (uint32_t i = 0; r == 0 && i < keys.n; i++) {
+	for (uint32_t i = 0; r == 0 && i < names.n; i++) {
 		bool left = b->join == AST_JOIN_LEFT;
 
 		r = put(ev, g, b, pairs[i].mn, left ? pairs[i].many : pairs[i].one.values,
@@ -536,29 +531,26 @@ static int set_default(struct set_op *so, struct series_set *ret)
 /* Right series behind the left ones; those with labels of a left one fill its gaps. */
 static int append_right(struct set_op *so, const struct series_set *right, struct series_set *ret)
 {
-	_cleanup_(buf_done) struct buf key = BUF_INIT;
-	struct keymap keys = { 0 };
-	size_t n_left = ret->n;
-	uint32_t *places = ARENA_ARRAY(so->ev->arena, uint32_t, n_left + 1), number;
-	int r = places ? 0 : eval_no_memory(so->ev);
+	struct arena *arena = so->ev->arena;
+	struct mname_map names = { 0 };
+	uint32_t *places = ARENA_ARRAY(arena, uint32_t, ret->n + 1), number;
 
-	for (size_t i = 0; r == 0 && i < n_left + right->n; i++) {
-		struct series *s = i < n_left ? &ret->v[i] : &right->v[i - n_left];
-
-		buf_clear(&key);
-		mname_key(&s->mn, &key);
-		if (i >= n_left && keymap_find(&keys, buf_str(&key), &number)) {
-			fill_gaps(so->n_points, &ret->v[places[number]], &s, 1);
-			continue;
-		}
-		if (key.err < 0 ||
-		    (i < n_left && keymap_add(so->ev->arena, &keys, buf_str(&key), &number) < 0) ||
-		    (i >= n_left && set_add(so->ev->arena, ret, *s) < 0))
+	if (!places)
+		return eval_no_memory(so->ev);
+	for (size_t i = 0; i < ret->n; i++) {
+		if (mname_map_add(arena, &names, &ret->v[i].mn, false, &number) < 0)
 			return eval_no_memory(so->ev);
-		if (i < n_left)
-			places[number] = (uint32_t)i;
+		places[number] = (uint32_t)i;
 	}
-	return r;
+	for (size_t i = 0; i < right->n; i++) {
+		struct series *s = &right->v[i];
+
+		if (mname_map_find(&names, &s->mn, &number))
+			fill_gaps(so->n_points, &ret->v[places[number]], &s, 1);
+		else if (set_add(arena, ret, *s) < 0)
+			return eval_no_memory(so->ev);
+	}
+	return 0;
 }
 
 /* Left series sorted, then right series sorted. */

@@ -2,27 +2,42 @@
 #pragma once
 
 /*
- * Evaluation of a tree over a grid. One struct eval for each query: its arena, its limits, its
- * counters. Policy - which samples are fetched, whether a name is kept, how a missing window is
- * chosen - is applied here from the flags of function rows.
+ * Evaluation of a tree over a grid. Policy - which samples are fetched, whether a name is kept, how
+ * a missing window is chosen - is applied here and in eval_rollup.c from the flags of function
+ * rows.
+ *
+ * Threads  One struct eval for each thread of a query: its arena and its scratch room. The caller's
+ *          is the first; the others come into being when there is work for them (blocks.h). The
+ *          limits they share are in struct eval_shared.
  */
+
+#include <stdatomic.h>
 
 #include "api/mql/ast.h"
 #include "api/mql/fn.h"
 #include "api/mql/mql.h"
+#include "api/mql/rollup.h"
 #include "api/mql/series.h"
+
+struct pool;
+
+struct eval_shared {
+	struct pool *pool;
+	struct arena_budget budget; /* of all arenas */
+	_Atomic uint64_t series_fetched, samples_read;
+	uint64_t n_rollups; /* so far; numbers them */
+};
 
 struct eval {
 	struct store *store;
 	const struct mql_query *q;
 	const struct mql_limits *limits;
+	struct eval_shared *shared;
+	struct eval_worker *workers; /* of the first one: the others */
+	unsigned n_workers;
 	struct arena *arena;
 	struct err *e;
-	uint64_t series_fetched, samples_read;
-	/* Reused for each series of a scan; freed by eval_done(). */
-	double *values, *scratch;
-	int64_t *ts_ms;
-	size_t values_cap, scratch_cap, ts_cap;
+	struct rollup_room room;
 };
 
 /* What a transform or aggregate function gets: its evaluated arguments, which it may change. */
@@ -34,7 +49,13 @@ struct fn_args {
 	uint32_t n;
 };
 
+/* Frees what threads have; series that they made are gone with it. */
 void eval_done(struct eval *ev);
+
+/* How many threads a job may have, at least 1; those beyond the first are ready afterwards. */
+unsigned eval_workers(struct eval *ev);
+/* That of thread 1 and up. */
+struct eval *eval_worker(struct eval *ev, unsigned worker);
 
 /* Number of points, checked against @max ("points" names it in the message). */
 int eval_grid(struct eval *ev, int64_t start_ms, int64_t end_ms, int64_t step_ms, uint64_t max,
@@ -44,24 +65,19 @@ int eval_expr(struct eval *ev, const struct grid *g, const struct ast *a, struct
 
 /* -ENOMEM or -ENOSPC with the sentence, for whoever got NULL from the arena. */
 int eval_no_memory(struct eval *ev);
+int eval_arena_failed(struct eval *ev, const struct arena *arena);
 /* An error at the call's position. */
 int eval_fail(struct eval *ev, const struct ast *at, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 /* -ECANCELED past the deadline; cheap enough for each series, too dear for each point. */
 int eval_tick(struct eval *ev);
 
-/* Raw samples of a selector in [min, max], as series with their own times. */
-struct raw_series {
-	struct mname mn;
-	const int64_t *ts_ms;
-	const double *values;
-	uint32_t n;
-};
-int eval_raw(struct eval *ev, const struct ast *selector, int64_t min_ms, int64_t max_ms,
-             struct raw_series **ret, size_t *ret_n);
-
 /* One series with the same value at each point. */
 int eval_number(struct eval *ev, const struct grid *g, double v, struct series_set *ret);
+
+/* Milliseconds of a duration as the query has it, 0 if it is empty. */
+int eval_duration_ms(struct eval *ev, const struct ast *at, struct str text, int64_t step_ms,
+                     int64_t *ret_ms);
 
 /* Argument @i as one value for each point; an error unless it is exactly one series. */
 int args_scalar(const struct fn_args *a, uint32_t i, const double **ret);

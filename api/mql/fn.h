@@ -54,12 +54,14 @@ enum fn_flags {
 #define FN_LAST_ARG  (-2)
 
 struct rollup_window;
+struct rollup_series;
 struct rollup_many;
 struct fn_args;
 struct series_set;
 struct aggr_incr;
 
 typedef double (*fn_rollup_f)(const struct rollup_window *w);
+typedef void (*fn_kernel_f)(const struct rollup_series *s, double *dst);
 typedef double (*fn_math_f)(double v);
 typedef int (*fn_series_f)(struct fn_args *a, struct series_set *ret);
 
@@ -77,6 +79,7 @@ struct fn {
 		fn_series_f series;           /* FN_TRANSFORM, and FN_AGGR if it needs all series */
 		const struct aggr_incr *incr; /* FN_AGGR_INCR rows: series by series */
 	} impl;
+	fn_kernel_f kernel;             /* FN_ROLLUP: impl.rollup at all points, or NULL */
 	bool incremental;               /* FN_AGGR: impl.incr is the one in use */
 	const struct rollup_many *many; /* FN_ROLLUP: several series of each; impl is empty */
 	const char *aggr_name;          /* FN_IN_AGGR: if it is called otherwise there */

@@ -7,40 +7,54 @@
 
 #include "userspace/base/util.h"
 
-/* Defines <name>_incr from what one more value @x does to the accumulator @acc of @n values. */
-#define INCREMENTAL(fname, step, end)                                         \
-	static void fname##_add(struct aggr_acc *a, const double *values)     \
-	{                                                                     \
-		for (uint32_t i = 0; i < a->n; i++) {                         \
-			double x = values[i], acc = a->v[i], n = a->count[i]; \
-                                                                              \
-			(void)acc;                                            \
-			if (isnan(x))                                         \
-				continue;                                     \
-			a->v[i] = step;                                       \
-			a->count[i] = n + 1;                                  \
-		}                                                             \
-	}                                                                     \
-	static void fname##_finish(struct aggr_acc *a)                        \
-	{                                                                     \
-		for (uint32_t i = 0; i < a->n; i++) {                         \
-			double acc = a->v[i], n = a->count[i];                \
-                                                                              \
-			(void)acc;                                            \
-			(void)n;                                              \
-			a->v[i] = end;                                        \
-		}                                                             \
-	}                                                                     \
-	static const struct aggr_incr fname##_incr = { fname##_add, fname##_finish };
+/*
+ * Defines <name>_incr from what one more value @x does to the accumulator @acc of @n values, and
+ * what an accumulator @x of values that came later does. There is no branch in the loops, so that
+ * the compiler can do several points at once.
+ */
+#define INCREMENTAL(fname, step, join, end)                                                \
+	static void fname##_add(struct aggr_acc *a, const double *values)                  \
+	{                                                                                  \
+		for (uint32_t i = 0; i < a->n; i++) {                                      \
+			double x = values[i], acc = a->v[i], n = a->count[i], next = step; \
+			bool any = x == x;                                                 \
+                                                                                           \
+			(void)n;                                                           \
+			a->v[i] = any ? next : acc;                                        \
+			a->count[i] += any ? 1 : 0;                                        \
+		}                                                                          \
+	}                                                                                  \
+	static void fname##_merge(struct aggr_acc *a, const struct aggr_acc *b)            \
+	{                                                                                  \
+		for (uint32_t i = 0; i < a->n; i++) {                                      \
+			double x = b->v[i], acc = a->v[i], n = a->count[i], next = join;   \
+                                                                                           \
+			(void)x;                                                           \
+			(void)n;                                                           \
+			a->v[i] = b->count[i] > 0 ? next : acc;                            \
+			a->count[i] += b->count[i];                                        \
+		}                                                                          \
+	}                                                                                  \
+	static void fname##_finish(struct aggr_acc *a)                                     \
+	{                                                                                  \
+		for (uint32_t i = 0; i < a->n; i++) {                                      \
+			double acc = a->v[i], n = a->count[i];                             \
+                                                                                           \
+			(void)acc;                                                         \
+			(void)n;                                                           \
+			a->v[i] = end;                                                     \
+		}                                                                          \
+	}                                                                                  \
+	static const struct aggr_incr fname##_incr = { fname##_add, fname##_merge, fname##_finish };
 
-INCREMENTAL(sum, acc + x, acc)
-INCREMENTAL(sum2, acc + x * x, acc)
-INCREMENTAL(min, n == 0 || x < acc ? x : acc, acc)
-INCREMENTAL(max, n == 0 || x > acc ? x : acc, acc)
-INCREMENTAL(avg, acc + x, acc / n)
-INCREMENTAL(count, acc + 1, acc)
-INCREMENTAL(group, 1, acc)
-INCREMENTAL(geomean, n == 0 ? x : acc * x, pow(acc, 1 / n))
+INCREMENTAL(sum, acc + x, acc + x, acc)
+INCREMENTAL(sum2, acc + x * x, acc + x, acc)
+INCREMENTAL(min, n == 0 || x < acc ? x : acc, n == 0 || x < acc ? x : acc, acc)
+INCREMENTAL(max, n == 0 || x > acc ? x : acc, n == 0 || x > acc ? x : acc, acc)
+INCREMENTAL(avg, acc + x, acc + x, acc / n)
+INCREMENTAL(count, acc + 1, acc + x, acc)
+INCREMENTAL(group, 1, 1, acc)
+INCREMENTAL(geomean, n == 0 ? x : acc * x, n == 0 ? x : acc * x, pow(acc, 1 / n))
 
 /* One series of each group, with its own labels. */
 static int any(struct fn_args *a, struct series_set *ret)

@@ -140,7 +140,7 @@ static int estimate_all(struct fn_args *a, estimate_f f, struct series_set *ret)
 		r = args_string(a, 2, &label);
 	if (r == 0)
 		r = hist_read(a, &a->v[1], &hs);
-	for (uint32_t i = 0; r == 0 && i < hs.keys.n; i++)
+	for (uint32_t i = 0; r == 0 && i < hs.names.n; i++)
 		r = estimate_one(a, &hs.v[i], f, args, label, ret);
 	return r;
 }
@@ -170,7 +170,7 @@ static int histogram_quantiles(struct fn_args *a, struct series_set *ret)
 		const double *phi;
 
 		r = args_scalar(a, i, &phi);
-		for (uint32_t k = 0; r == 0 && k < hs.keys.n; k++)
+		for (uint32_t k = 0; r == 0 && k < hs.names.n; k++)
 			r = estimate_one(a, &hs.v[k], quantile_of, phi, STR_NULL, ret);
 		if (r < 0)
 			return r;
@@ -199,7 +199,7 @@ static int histogram_fraction(struct fn_args *a, struct series_set *ret)
 		                 low[0], high[0]);
 	if (r == 0)
 		r = hist_read(a, &a->v[2], &hs);
-	for (uint32_t i = 0; r == 0 && i < hs.keys.n; i++) {
+	for (uint32_t i = 0; r == 0 && i < hs.names.n; i++) {
 		struct histogram *h = &hs.v[i];
 		double *out = values_new(a->ev->arena, a->g->n, NAN);
 
@@ -261,7 +261,7 @@ static int each_moment(struct fn_args *a, double (*f)(struct moments m), struct 
 	struct histograms hs = { 0 };
 	int r = hist_read(a, &a->v[0], &hs);
 
-	for (uint32_t i = 0; r == 0 && i < hs.keys.n; i++) {
+	for (uint32_t i = 0; r == 0 && i < hs.names.n; i++) {
 		double *out = values_new(a->ev->arena, a->g->n, NAN);
 
 		if (!out)

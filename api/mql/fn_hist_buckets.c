@@ -152,8 +152,7 @@ static int weighed_add(struct fn_args *a, struct weighed_group *g, struct weighe
 static int weighed_groups(struct fn_args *a, struct series_set *les, struct weighed_group *groups,
                           uint32_t *ret_n)
 {
-	_cleanup_(buf_done) struct buf key = BUF_INIT;
-	struct keymap keys = { 0 };
+	struct mname_map names = { 0 };
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < les->n; i++) {
@@ -163,15 +162,13 @@ static int weighed_groups(struct fn_args *a, struct series_set *les, struct weig
 
 		if (num_parse_double(mname_get(&mn, STR("le")), &w.le) < 0)
 			continue;
-		buf_clear(&key);
 		if (mname_set(a->ev->arena, &mn, STR("le"), STR_NULL) < 0)
 			return eval_no_memory(a->ev);
-		mname_key(&mn, &key);
-		if (key.err < 0 || keymap_add(a->ev->arena, &keys, buf_str(&key), &number) < 0)
+		if (mname_map_add(a->ev->arena, &names, &mn, false, &number) < 0)
 			return eval_no_memory(a->ev);
 		r = weighed_add(a, &groups[number], w);
 	}
-	*ret_n = keys.n;
+	*ret_n = names.n;
 	return r;
 }
 

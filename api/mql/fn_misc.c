@@ -2,6 +2,7 @@
 /* Functions about whole series: presence, type, union. */
 #include "api/mql/eval.h"
 #include "api/mql/fn_tables.h"
+#include "api/mql/mname_map.h"
 
 #include <math.h>
 
@@ -39,20 +40,17 @@ static bool is_scalar_set(const struct series_set *set)
 /* The first of equal label sets wins; a union of numbers keeps them all. */
 static int union_fn(struct fn_args *a, struct series_set *ret)
 {
-	_cleanup_(buf_done) struct buf key = BUF_INIT;
-	struct keymap keys = { 0 };
+	struct mname_map names = { 0 };
 	bool scalars = true;
 
 	for (uint32_t i = 0; i < a->n; i++)
 		scalars = scalars && is_scalar_set(&a->v[i]);
 	for (uint32_t i = 0; i < a->n; i++) {
 		for (size_t k = 0; k < a->v[i].n; k++) {
-			uint32_t before = keys.n, number;
+			uint32_t before = names.n, number;
 
-			buf_clear(&key);
-			mname_key(&a->v[i].v[k].mn, &key);
-			if (key.err < 0 ||
-			    keymap_add(a->ev->arena, &keys, buf_str(&key), &number) < 0)
+			if (mname_map_add(a->ev->arena, &names, &a->v[i].v[k].mn, false, &number) <
+			    0)
 				return eval_no_memory(a->ev);
 			if (number != before && !scalars)
 				continue;

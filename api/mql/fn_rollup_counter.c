@@ -245,30 +245,74 @@ static double rate_over_sum(const struct rollup_window *w)
 	return w->n > 0 ? sum / ((double)w->window_ms * 1e-3) : (double)NAN;
 }
 
+/* --- whole series at once ------------------------------------------------------------------- */
+
+/* One window by itself: infinities leave NaN behind when resets are removed. */
+static double alone(const struct rollup_series *s, uint32_t k, fn_rollup_f f)
+{
+	struct rollup_window w;
+
+	rollup_window_at(s, k, &w);
+	return f(&w);
+}
+
+static void kernel_rate(const struct rollup_series *s, double *dst)
+{
+	const struct windows *w = s->windows;
+	const double *spans_s = windows_spans(s->windows, s->ts_ms, s->conf->grid.n);
+
+	for (uint32_t k = 0; k < s->conf->grid.n; k++) {
+		uint32_t from = w->from[k], end = w->end[k];
+		/* Neither end is a sample where the span is NaN. */
+		double rise = end > from ? s->values[end - 1] - s->values[from] : 0;
+
+		dst[k] = rise / spans_s[k];
+		if (from < w->first[k] && (end == w->first[k] || isnan(dst[k])))
+			dst[k] = isnan(s->values[from]) ? alone(s, k, rate)
+			         : end == w->first[k]   ? 0
+			                                : dst[k];
+	}
+}
+
+static void kernel_delta(const struct rollup_series *s, double *dst)
+{
+	const struct windows *w = s->windows;
+
+	for (uint32_t k = 0; k < s->conf->grid.n; k++) {
+		uint32_t from = w->from[k], end = w->end[k];
+
+		if (from == w->first[k] || isnan(s->values[from]))
+			dst[k] = alone(s, k, delta);
+		else
+			dst[k] = end > w->first[k] ? s->values[end - 1] - s->values[from] : 0;
+	}
+}
+
 #define COUNTER  FN_COUNTER | FN_PREV_SAMPLE | FN_IN_AGGR
 #define PREVIOUS FN_PREV_SAMPLE | FN_IN_AGGR
 
 static const struct fn rows[] = {
 	/* clang-format off */
-	FN_ROLLUP_ROW(rate, 1, 1, 0, 2, COUNTER | FN_WIDEN,
-		      "Growth of the counter per second, averaged over the window."),
+	FN_ROLLUP_KERNEL(rate, rate, kernel_rate, 1, 1, 0, 2, COUNTER | FN_WIDEN,
+			 "Growth of the counter per second, averaged over the window."),
 	FN_ROLLUP_ROW(irate, 1, 1, 0, 2, COUNTER | FN_WIDEN,
 		      "Growth per second between the last two samples of the counter."),
-	FN_ROLLUP_ALIAS(increase, delta, 1, 1, 0, 2, COUNTER, "Growth of the counter."),
+	FN_ROLLUP_KERNEL(increase, delta, kernel_delta, 1, 1, 0, 2, COUNTER,
+			 "Growth of the counter."),
 	FN_ROLLUP_ROW(increase_pure, 1, 1, 0, 2, COUNTER,
 		      "Growth of the counter, which rose from 0 before its first sample."),
 	FN_ROLLUP_ALIAS(increase_prometheus, delta_prometheus, 1, 1, 0, 2, FN_COUNTER,
 			"Growth of the counter between the samples of the window."),
 	FN_ROLLUP_ROW(rate_prometheus, 1, 1, 0, 2, FN_COUNTER,
 		      "Growth between the samples of the window, divided by its width."),
-	FN_ROLLUP_ROW(delta, 1, 1, 0, 2, PREVIOUS, "Change of the gauge."),
+	FN_ROLLUP_KERNEL(delta, delta, kernel_delta, 1, 1, 0, 2, PREVIOUS, "Change of the gauge."),
 	FN_ROLLUP_ROW(delta_prometheus, 1, 1, 0, 2, 0,
 		      "Change of the gauge between the samples of the window."),
 	FN_ROLLUP_ROW(idelta, 1, 1, 0, 2, PREVIOUS, "Change between the last two samples."),
 	FN_ROLLUP_ROW(deriv, 1, 1, 0, 0, FN_WIDEN | FN_IN_AGGR,
 		      "Change per second of the gauge, by linear regression."),
-	FN_ROLLUP_ALIAS(deriv_fast, rate, 1, 1, 0, 2, PREVIOUS | FN_WIDEN,
-			"Change per second of the gauge, from its first and last sample."),
+	FN_ROLLUP_KERNEL(deriv_fast, rate, kernel_rate, 1, 1, 0, 2, PREVIOUS | FN_WIDEN,
+			 "Change per second of the gauge, from its first and last sample."),
 	FN_ROLLUP_ALIAS(ideriv, irate, 1, 1, 0, 2, PREVIOUS | FN_WIDEN,
 			"Change per second between the last two samples of the gauge."),
 	FN_ROLLUP_ROW(changes, 1, 1, 0, 0, PREVIOUS, "How many times the value changed."),

@@ -26,6 +26,76 @@ static double median_over_time(const struct rollup_window *w)
 	return quantile_inplace(0.5, samples(w), w->n);
 }
 
+/*
+ * The samples of a window in order, kept from one point to the next: what left the window is taken
+ * out and what came is put in. Cheaper than sorting as long as windows overlap by more than half.
+ */
+struct sorted {
+	double *v;
+	uint32_t n, first, end; /* of the series: the samples that are in it */
+};
+
+static uint32_t place_of(const struct sorted *x, double v)
+{
+	uint32_t lo = 0, hi = x->n;
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (x->v[mid] < v)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static void sorted_move(struct sorted *x, const double *values, uint32_t first, uint32_t end)
+{
+	uint32_t gone = MIN(first, x->end) - x->first, come = end - MAX(x->end, first), at;
+
+	if (first >= x->end || (gone + come) * 2 > end - first) {
+		x->n = end - first;
+		memcpy(x->v, values + first, x->n * sizeof(*x->v));
+		(void)quantile_inplace(0.5, x->v, x->n);
+	} else {
+		for (uint32_t i = x->first; i < first; i++) {
+			at = place_of(x, values[i]);
+			x->n--;
+			memmove(x->v + at, x->v + at + 1, (x->n - at) * sizeof(*x->v));
+		}
+		for (uint32_t i = x->end; i < end; i++) {
+			at = place_of(x, values[i]);
+			memmove(x->v + at + 1, x->v + at, (x->n - at) * sizeof(*x->v));
+			x->v[at] = values[i];
+			x->n++;
+		}
+	}
+	x->first = first;
+	x->end = end;
+}
+
+static void kernel_quantiles(const struct rollup_series *s, const double *phi, double *dst)
+{
+	const struct windows *all = s->windows;
+	struct sorted x = { .v = s->scratch };
+
+	for (uint32_t k = 0; k < s->conf->grid.n; k++) {
+		sorted_move(&x, s->values, all->first[k], all->end[k]);
+		dst[k] = quantile_sorted(phi ? phi[k] : 0.5, x.v, x.n);
+	}
+}
+
+static void kernel_quantile(const struct rollup_series *s, double *dst)
+{
+	kernel_quantiles(s, s->conf->args[0], dst);
+}
+
+static void kernel_median(const struct rollup_series *s, double *dst)
+{
+	kernel_quantiles(s, NULL, dst);
+}
+
 static double mad_over_time(const struct rollup_window *w)
 {
 	return stats_mad(samples(w), w->n);
@@ -190,9 +260,11 @@ static double holt_winters(const struct rollup_window *w)
 
 static const struct fn rows[] = {
 	/* clang-format off */
-	FN_ROLLUP_ROW(quantile_over_time, 2, 2, 1, 0, FN_KEEP_NAME,
+	FN_ROLLUP_KERNEL(quantile_over_time, quantile_over_time, kernel_quantile, 2, 2, 1, 0,
+			 FN_KEEP_NAME,
 		      "The phi-quantile of the samples."),
-	FN_ROLLUP_ROW(median_over_time, 1, 1, 0, 0, FN_KEEP_NAME | FN_IN_AGGR,
+	FN_ROLLUP_KERNEL(median_over_time, median_over_time, kernel_median, 1, 1, 0, 0,
+			 FN_KEEP_NAME | FN_IN_AGGR,
 		      "Median of the samples."),
 	FN_ROLLUP_ROW(mad_over_time, 1, 1, 0, 0, FN_IN_AGGR,
 		      "Median of the samples' distances from their median."),

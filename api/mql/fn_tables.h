@@ -21,6 +21,14 @@
 		.impl = { .rollup = impl_f },                                          \
 	}
 
+/* With a kernel for the whole series. */
+#define FN_ROLLUP_KERNEL(fname, impl_f, kernel_f, amin, amax, sarg, cost, fl, text)    \
+	{                                                                              \
+		.name = #fname, .sentence = text, .kind = FN_ROLLUP, .args_min = amin, \
+		.args_max = amax, .series_arg = sarg, .scan_cost = cost, .flags = fl,  \
+		.impl = { .rollup = impl_f }, .kernel = kernel_f,                      \
+	}
+
 /* Several series out of each: @what is a struct rollup_many. */
 #define FN_ROLLUP_MANY_ROW(fname, what, amin, amax, sarg, fl, text)                    \
 	{                                                                              \

@@ -42,11 +42,9 @@ static int add_bucket(struct fn_args *a, struct histogram *h, double le, double 
 static int find_histogram(struct fn_args *a, struct histograms *hs, const struct mname *mn,
                           struct histogram **ret)
 {
-	_cleanup_(buf_done) struct buf key = BUF_INIT;
 	uint32_t number;
 
-	mname_key(mn, &key);
-	if (key.err < 0 || keymap_add(a->ev->arena, &hs->keys, buf_str(&key), &number) < 0)
+	if (mname_map_add(a->ev->arena, &hs->names, mn, false, &number) < 0)
 		return eval_no_memory(a->ev);
 	if (number >= hs->cap && grow(a, hs) < 0)
 		return eval_no_memory(a->ev);
@@ -105,7 +103,7 @@ struct range_group {
 
 struct range_groups {
 	struct range_group *v;
-	struct keymap keys;
+	struct mname_map names;
 	uint32_t cap;
 };
 
@@ -139,12 +137,10 @@ static int groups_grow(struct fn_args *a, struct range_groups *gs)
 
 static int group_add(struct fn_args *a, struct range_groups *gs, const struct range *range)
 {
-	_cleanup_(buf_done) struct buf key = BUF_INIT;
 	struct range_group *g;
 	uint32_t number;
 
-	mname_key(&range->s.mn, &key);
-	if (key.err < 0 || keymap_add(a->ev->arena, &gs->keys, buf_str(&key), &number) < 0)
+	if (mname_map_add(a->ev->arena, &gs->names, &range->s.mn, false, &number) < 0)
 		return eval_no_memory(a->ev);
 	if (number >= gs->cap && groups_grow(a, gs) < 0)
 		return eval_no_memory(a->ev);
@@ -274,7 +270,7 @@ int hist_to_le(struct fn_args *a, const struct series_set *in, struct series_set
 		else if (mname_get(&s->mn, STR("le")).len > 0 && set_add(a->ev->arena, ret, *s) < 0)
 			r = eval_no_memory(a->ev);
 	}
-	for (uint32_t i = 0; r == 0 && i < gs.keys.n; i++)
+	for (uint32_t i = 0; r == 0 && i < gs.names.n; i++)
 		r = group_to_le(a, &gs.v[i], ret);
 	return r;
 }
@@ -298,7 +294,7 @@ int hist_read(struct fn_args *a, const struct series_set *set, struct histograms
 		if (r == 0)
 			r = add_bucket(a, h, le, les.v[i].values);
 	}
-	for (uint32_t i = 0; i < ret->keys.n; i++)
+	for (uint32_t i = 0; i < ret->names.n; i++)
 		qsort(ret->v[i].v, ret->v[i].n, sizeof(struct bucket), bucket_cmp);
 	return r;
 }

@@ -8,6 +8,7 @@
  */
 
 #include "api/mql/eval.h"
+#include "api/mql/mname_map.h"
 
 struct bucket {
 	double le;
@@ -22,7 +23,7 @@ struct histogram {
 
 struct histograms {
 	struct histogram *v;
-	struct keymap keys;
+	struct mname_map names;
 	uint32_t cap;
 };
 

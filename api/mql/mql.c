@@ -11,7 +11,8 @@
 #include <stdlib.h>
 
 #include "api/mql/binop.h"
-#include "api/mql/eval.h"
+#include "api/mql/eval_rollup.h"
+#include "api/mql/mname_map.h"
 #include "api/mql/numtext.h"
 #include "api/mql/parse.h"
 #include "api/mql/plan.h"
@@ -82,52 +83,46 @@ static double round_digits(double v, int digits)
 	return round(v * p) / p;
 }
 
-/* Without its NaN points; false in *@ret_any when there are no others. */
-static int answer_points(struct run *run, const struct grid *g, const double *values,
-                         struct mql_series *out, bool *ret_any)
+/* The times of all series of the answer. */
+static const int64_t *answer_times(struct run *run, const struct grid *g)
 {
-	struct arena *arena = &run->ret->arena;
-	uint32_t n = 0;
+	int64_t *ts_ms = arena_alloc(&run->ret->arena, g->n * sizeof(*ts_ms));
 
-	for (uint32_t i = 0; i < g->n; i++)
-		n += isnan(values[i]) ? 0 : 1;
-	*ret_any = n > 0;
-	if (n == 0)
-		return 0;
-	int64_t *ts_ms = ARENA_ARRAY(arena, int64_t, n);
-	double *v = ARENA_ARRAY(arena, double, n);
+	for (uint32_t i = 0; ts_ms && i < g->n; i++)
+		ts_ms[i] = grid_ts(g, i) + run->stamp_shift_ms;
+	return ts_ms;
+}
 
-	if (!ts_ms || !v)
+static int answer_points(struct run *run, const struct grid *g, const double *values,
+                         struct mql_series *out)
+{
+	double *v = arena_memdup(&run->ret->arena, values, g->n * sizeof(*values));
+
+	if (!v)
 		return answer_no_memory(run);
-	for (uint32_t i = 0; i < g->n; i++) {
-		if (isnan(values[i]))
-			continue;
-		ts_ms[out->n] = grid_ts(g, i) + run->stamp_shift_ms;
-		v[out->n++] = round_digits(values[i], run->q->round_digits);
-	}
-	out->ts_ms = ts_ms;
+	for (uint32_t i = 0; run->q->round_digits >= 0 && i < g->n; i++)
+		v[i] = round_digits(v[i], run->q->round_digits);
+	out->n = g->n;
+	out->gaps = true;
 	out->values = v;
 	return 0;
 }
 
 static int check_duplicates(struct run *run, const struct series_set *set)
 {
-	_cleanup_(buf_done) struct buf key = BUF_INIT;
-	struct keymap keys = { 0 };
+	_cleanup_(buf_done) struct buf text = BUF_INIT;
+	struct mname_map names = { 0 };
 
 	for (size_t i = 0; i < set->n; i++) {
 		uint32_t number;
 
-		buf_clear(&key);
-		mname_key(&set->v[i].mn, &key);
-		if (key.err < 0 || keymap_add(run->ev.arena, &keys, buf_str(&key), &number) < 0)
+		if (mname_map_add(run->ev.arena, &names, &set->v[i].mn, false, &number) < 0)
 			return eval_no_memory(&run->ev);
 		if (number == i)
 			continue;
-		buf_clear(&key);
-		mname_print(&set->v[i].mn, &key);
+		mname_print(&set->v[i].mn, &text);
 		return err_set(run->ev.e, -EINVAL, "duplicate output timeseries: %.200s",
-		               buf_cstr(&key));
+		               buf_cstr(&text));
 	}
 	return 0;
 }
@@ -141,8 +136,9 @@ static bool has_own_order(const struct ast *a)
 
 static int answer(struct run *run, const struct grid *g, struct series_set *set)
 {
+	struct arena *arena = &run->ret->arena;
+	const int64_t *ts_ms;
 	struct mql_series *v;
-	size_t n = 0;
 	int r = 0;
 
 	set_drop_empty(set, g->n);
@@ -150,19 +146,18 @@ static int answer(struct run *run, const struct grid *g, struct series_set *set)
 		r = eval_no_memory(&run->ev);
 	if (r == 0)
 		r = check_duplicates(run, set);
-	v = ARENA_ARRAY(&run->ret->arena, struct mql_series, set->n + 1);
-	if (r == 0 && !v)
+	v = ARENA_ARRAY(arena, struct mql_series, set->n + 1);
+	ts_ms = answer_times(run, g);
+	if (r == 0 && (!v || !ts_ms))
 		return answer_no_memory(run);
 	for (size_t i = 0; r == 0 && i < set->n; i++) {
-		bool any = false;
-
-		r = answer_labels(run, &set->v[i].mn, &v[n]);
+		v[i].ts_ms = ts_ms;
+		r = answer_labels(run, &set->v[i].mn, &v[i]);
 		if (r == 0)
-			r = answer_points(run, g, set->v[i].values, &v[n], &any);
-		n += any;
+			r = answer_points(run, g, set->v[i].values, &v[i]);
 	}
 	run->ret->series = v;
-	run->ret->n_series = n;
+	run->ret->n_series = set->n;
 	return r;
 }
 
@@ -386,10 +381,17 @@ static int parse_folded(struct run *run)
 int mql_eval(struct store *s, const struct mql_query *q, struct mql_result *ret, struct err *e)
 {
 	const struct mql_limits *l = q->limits ? q->limits : &mql_limits_default;
-	_cleanup_(arena_done) struct arena work = ARENA_INIT(l->memory_bytes_max);
-	struct mql_result res = { .arena = ARENA_INIT(l->memory_bytes_max) };
+	struct eval_shared shared = { .pool = q->pool,
+		                      .budget = { .max_bytes = l->memory_bytes_max } };
+	_cleanup_(arena_done) struct arena work = ARENA_SHARE(&shared.budget);
+	struct mql_result res = { .arena = ARENA_SHARE(&shared.budget) };
 	struct run run = {
-		.ev = { .store = s, .q = q, .limits = l, .arena = &work, .e = e },
+		.ev = { .store = s,
+		        .q = q,
+		        .limits = l,
+		        .shared = &shared,
+		        .arena = &work,
+		        .e = e },
 		.q = q,
 		.ret = &res,
 	};
@@ -402,8 +404,9 @@ int mql_eval(struct store *s, const struct mql_query *q, struct mql_result *ret,
 		arena_done(&res.arena);
 		return r;
 	}
-	res.series_fetched = run.ev.series_fetched;
-	res.samples_read = run.ev.samples_read;
+	res.arena.budget = NULL; /* it ends here */
+	res.series_fetched = shared.series_fetched;
+	res.samples_read = shared.samples_read;
 	*ret = res;
 	return 0;
 }

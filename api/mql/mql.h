@@ -18,13 +18,15 @@
 #include "userspace/base/arena.h"
 #include "userspace/base/err.h"
 
+struct pool;
+
 struct mql_limits {
 	size_t text_bytes_max;        /* of the query; default 16 KiB */
 	uint64_t points_max;          /* per series of a range query; 30,000 */
 	uint64_t subquery_points_max; /* 100,000 */
 	uint64_t series_max;          /* read by one selector */
 	uint64_t samples_max;         /* read by one query; 1e9 */
-	size_t memory_bytes_max;      /* of the query's arena */
+	size_t memory_bytes_max;      /* of all that a query holds at a time */
 };
 
 extern const struct mql_limits mql_limits_default;
@@ -48,6 +50,7 @@ struct mql_query {
 	uint64_t deadline_mono_ns; /* 0 = none */
 	const _Atomic bool *cancelled;   /* becomes true when nobody waits any more; NULL = never */
 	const struct mql_limits *limits; /* NULL = default */
+	struct pool *pool; /* whose threads help; NULL = none. The answer does not depend on it */
 };
 
 enum mql_type {
@@ -58,8 +61,9 @@ enum mql_type {
 struct mql_series {
 	const struct label *labels; /* __name__ first if any, then sorted; values UTF-8 */
 	uint32_t n_labels;
-	uint32_t n; /* points, > 0; NaN only as the stale mark of a raw sample */
-	const int64_t *ts_ms;
+	uint32_t n; /* > 0 */
+	bool gaps;  /* a NaN is no point; else it is one: the stale mark of a raw sample */
+	const int64_t *ts_ms; /* series of one range share it */
 	const double *values;
 };
 

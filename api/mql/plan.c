@@ -96,7 +96,8 @@ int plan_select(struct eval *ev, const struct ast *selector, int64_t min_ms, int
                 struct store_select *ret)
 {
 	const struct mql_query *q = ev->q;
-	uint64_t left = ev->limits->samples_max - ev->samples_read;
+	uint64_t read = atomic_load(&ev->shared->samples_read);
+	uint64_t left = ev->limits->samples_max - MIN(read, ev->limits->samples_max);
 
 	*ret = (struct store_select){
 		.org = q->org,

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "api/mql/rollup.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 
 #include "api/mql/fn.h"
+#include "userspace/base/alloc.h"
 #include "userspace/base/util.h"
-
-#define INTERVALS_MAX 20u /* the newest ones that the scrape interval is guessed from */
 
 static int double_cmp(const void *a, const void *b)
 {
@@ -36,57 +36,43 @@ double quantile_inplace(double phi, double *v, uint32_t n)
 	return quantile_sorted(phi, v, n);
 }
 
-/* The distance between samples that most of the newest intervals do not exceed. */
-static int64_t scrape_interval(const int64_t *ts_ms, uint32_t n, int64_t fallback_ms)
+void rollup_room_done(struct rollup_room *room)
 {
-	double intervals[INTERVALS_MAX];
-	uint32_t m = 0;
-
-	if (n < 2)
-		return fallback_ms;
-	for (uint32_t i = n - 1; i > 0 && m < INTERVALS_MAX; i--)
-		intervals[m++] = (double)(ts_ms[i] - ts_ms[i - 1]);
-	int64_t interval_ms = (int64_t)quantile_inplace(0.6, intervals, m);
-
-	return interval_ms > 0 ? interval_ms : fallback_ms;
+	free(room->values);
+	free(room->scratch);
+	free(room->ts_ms);
+	windows_done(&room->windows);
+	*room = (struct rollup_room){ 0 };
 }
 
-/* The shorter the interval, the larger the jitter that must not make a gap. */
-static int64_t with_jitter(int64_t interval_ms)
+/* --- samples -------------------------------------------------------------------------------- */
+
+/* Without a branch for each value, so that the compiler can look at several at once. */
+static bool any_nan(const double *v, uint32_t n)
 {
-	if (interval_ms <= 2000)
-		return interval_ms * 5;
-	if (interval_ms <= 4000)
-		return interval_ms * 3;
-	if (interval_ms <= 8000)
-		return interval_ms * 2;
-	if (interval_ms <= 16000)
-		return interval_ms + interval_ms / 2;
-	if (interval_ms <= 32000)
-		return interval_ms + interval_ms / 4;
-	return interval_ms + interval_ms / 8;
+	uint64_t found = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		found |= (uint64_t)(v[i] != v[i]);
+	return found != 0;
 }
 
-static int64_t max_prev_interval(const struct rollup_conf *c, const int64_t *ts_ms, uint32_t n)
+/* Does it fall anywhere, or hold a NaN? */
+static bool any_fall(const double *v, uint32_t n)
 {
-	int64_t ms = c->grid.step_ms;
+	uint64_t found = n > 0 && isnan(v[0]);
 
-	if (c->grid.start_ms < c->grid.end_ms)
-		ms = with_jitter(scrape_interval(ts_ms, n, c->grid.step_ms));
-	return c->lookback_ms > 0 ? MIN(ms, c->lookback_ms) : ms;
+	for (uint32_t i = 1; i < n; i++)
+		found |= (uint64_t) !(v[i] >= v[i - 1]);
+	return found != 0;
 }
 
-static int64_t effective_window(const struct rollup_conf *c, int64_t max_prev_ms)
+/* Must the values change before they are rolled up? */
+static bool is_rough(const struct rollup_conf *c, const double *values, uint32_t n)
 {
-	int64_t ms = c->grid.step_ms;
-
-	if (c->window_ms > 0)
-		return c->window_ms;
-	if ((c->flags & FN_WIDEN) && ms < max_prev_ms)
-		ms = max_prev_ms;
-	if ((c->flags & FN_LOOKBACK) && c->lookback_ms > 0)
-		ms = MIN(ms, c->lookback_ms);
-	return ms;
+	if (c->flags & FN_COUNTER)
+		return any_fall(values, n);
+	return !(c->flags & FN_STALE_MARKS) && any_nan(values, n);
 }
 
 static uint32_t drop_stale_marks(double *values, int64_t *ts_ms, uint32_t n)
@@ -128,92 +114,97 @@ static void remove_resets(double *values, const int64_t *ts_ms, uint32_t n, int6
 	}
 }
 
-/* Index of the first sample after @t_ms, not before @from. Windows move slowly: look near first. */
-static uint32_t first_after(const int64_t *ts_ms, uint32_t n, uint32_t from, int64_t t_ms)
+/* The columns get copies in the room, which may be changed. */
+static int make_own(struct rollup_room *room, struct rollup_series *s)
 {
-	uint32_t lo = from, hi, stride = 1;
-
-	while (lo < n && ts_ms[lo] <= t_ms && lo + stride < n && ts_ms[lo + stride] <= t_ms) {
-		lo += stride;
-		stride *= 2;
+	if (MEM_GROW(room->values, room->values_cap, MAX(s->n, 1u)) < 0 ||
+	    MEM_GROW(room->ts_ms, room->ts_cap, MAX(s->n, 1u)) < 0)
+		return -ENOMEM;
+	if (s->n > 0) {
+		memcpy(room->values, s->values, s->n * sizeof(*s->values));
+		memcpy(room->ts_ms, s->ts_ms, s->n * sizeof(*s->ts_ms));
 	}
-	hi = MIN(n, lo + stride);
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (ts_ms[mid] <= t_ms)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	s->values = room->values;
+	s->ts_ms = room->ts_ms;
+	return 0;
 }
 
+static void smooth(struct rollup_room *room, const struct rollup_conf *c, struct rollup_series *s)
+{
+	if (!(c->flags & FN_STALE_MARKS))
+		s->n = drop_stale_marks(room->values, room->ts_ms, s->n);
+	if (c->flags & FN_COUNTER)
+		remove_resets(room->values, room->ts_ms, s->n,
+		              c->lookback_ms > 0 ? c->lookback_ms + c->window_ms : 0);
+}
+
+int rollup_prepare(struct rollup_room *room, const struct rollup_conf *c, const double *values,
+                   const int64_t *ts_ms, uint32_t n, rollup_prepare_f prepare,
+                   struct rollup_series *ret)
+{
+	struct rollup_series s = { c, &room->windows, values, ts_ms, n, NULL };
+	bool rough = is_rough(c, values, n);
+
+	if (MEM_GROW(room->scratch, room->scratch_cap, MAX(n, 1u)) < 0 ||
+	    ((rough || prepare) && make_own(room, &s) < 0))
+		return -ENOMEM;
+	s.scratch = room->scratch;
+	if (rough)
+		smooth(room, c, &s);
+	if (prepare && s.n > 0)
+		prepare(room->values, room->ts_ms, s.n);
+	*ret = s;
+	return windows_find(&room->windows, c, s.ts_ms, s.n);
+}
+
+/* --- windows -------------------------------------------------------------------------------- */
+
 static double real_prev(const struct rollup_conf *c, const struct rollup_window *w,
-                        const double *values, const int64_t *ts_ms, uint32_t i)
+                        const struct rollup_series *s, uint32_t first)
 {
 	int64_t from_ms = w->n > 0 ? w->ts_ms[0] : w->now_ms - w->window_ms;
 
-	if (i == 0 || (c->lookback_ms > 0 && from_ms - ts_ms[i - 1] >= c->lookback_ms))
+	if (first == 0 || (c->lookback_ms > 0 && from_ms - s->ts_ms[first - 1] >= c->lookback_ms))
 		return NAN;
-	return values[i - 1];
+	return s->values[first - 1];
 }
 
-uint32_t rollup_samples(const struct rollup_conf *c, double *values, int64_t *ts_ms, uint32_t n)
+void rollup_window_at(const struct rollup_series *s, uint32_t k, struct rollup_window *ret)
 {
-	if (!(c->flags & FN_STALE_MARKS))
-		n = drop_stale_marks(values, ts_ms, n);
-	if (c->flags & FN_COUNTER)
-		remove_resets(values, ts_ms, n,
-		              c->lookback_ms > 0 ? c->lookback_ms + c->window_ms : 0);
-	return n;
-}
+	const struct rollup_conf *c = s->conf;
+	const struct windows *all = s->windows;
+	uint32_t first = all->first[k], end = all->end[k];
+	bool has_prev = all->from[k] < first;
+	int64_t now_ms = grid_ts(&c->grid, k);
 
-struct rollup_cursor rollup_walk(const struct rollup_conf *c, double *values, int64_t *ts_ms,
-                                 uint32_t n, double *scratch)
-{
-	struct rollup_cursor cur = { .conf = c, .values = values, .ts_ms = ts_ms, .n = n };
-
-	cur.max_prev_ms = max_prev_interval(c, ts_ms, n);
-	cur.w.window_ms = effective_window(c, cur.max_prev_ms);
-	cur.w.scratch = scratch;
-	return cur;
-}
-
-const struct rollup_window *rollup_window_at(struct rollup_cursor *cur, uint32_t k)
-{
-	const struct rollup_conf *c = cur->conf;
-	struct rollup_window *w = &cur->w;
-	uint32_t i, n = cur->n;
-
-	w->now_ms = grid_ts(&c->grid, k);
-	int64_t start_ms = w->now_ms - w->window_ms;
-
-	cur->first = i = first_after(cur->ts_ms, n, cur->first, start_ms);
-	cur->end = first_after(cur->ts_ms, n, MAX(i, cur->end), w->now_ms);
-	w->values = cur->values + i;
-	w->ts_ms = cur->ts_ms + i;
-	w->n = cur->end - i;
-	w->prev_value = NAN;
-	w->prev_ts_ms = start_ms - cur->max_prev_ms;
-	if (i > 0 && i < n && cur->ts_ms[i - 1] > w->prev_ts_ms) {
-		w->prev_value = cur->values[i - 1];
-		w->prev_ts_ms = cur->ts_ms[i - 1];
-	}
-	w->real_prev_value = real_prev(c, w, cur->values, cur->ts_ms, i);
-	w->real_next_value = cur->end < n ? cur->values[cur->end] : NAN;
+	*ret = (struct rollup_window){
+		.values = s->values + first,
+		.ts_ms = s->ts_ms + first,
+		.n = end - first,
+		.prev_value = has_prev ? s->values[first - 1] : (double)NAN,
+		.prev_ts_ms =
+			has_prev ? s->ts_ms[first - 1] : now_ms - all->window_ms - all->max_prev_ms,
+		.real_next_value = end < s->n ? s->values[end] : (double)NAN,
+		.now_ms = now_ms,
+		.window_ms = all->window_ms,
+		.scratch = s->scratch,
+	};
+	ret->real_prev_value = real_prev(c, ret, s, first);
 	for (uint32_t a = 0; a < ROLLUP_ARGS_MAX; a++)
-		w->args[a] = c->args[a] ? c->args[a][k] : NAN;
-	return w;
+		ret->args[a] = c->args[a] ? c->args[a][k] : NAN;
 }
 
-void rollup_run(const struct rollup_conf *c, double *values, int64_t *ts_ms, uint32_t n,
-                double *scratch, double *dst)
+void rollup_run(const struct rollup_series *s, double *dst)
 {
-	struct rollup_cursor cur;
+	const struct fn *fn = s->conf->fn;
+	struct rollup_window w;
 
-	n = rollup_samples(c, values, ts_ms, n);
-	cur = rollup_walk(c, values, ts_ms, n, scratch);
-	for (uint32_t k = 0; k < c->grid.n; k++)
-		dst[k] = c->fn->impl.rollup(rollup_window_at(&cur, k));
+	if (fn->kernel) {
+		fn->kernel(s, dst);
+		return;
+	}
+	for (uint32_t k = 0; k < s->conf->grid.n; k++) {
+		rollup_window_at(s, k, &w);
+		dst[k] = fn->impl.rollup(&w);
+	}
 }

@@ -4,17 +4,17 @@
 /*
  * Raw samples of one series into one value for each point of a grid.
  *
- * Window      (t - window, t]: the sample exactly at its start is outside.
- * Previous    The last sample before the window, if the fetched data goes on after the window's
- *             start and the sample is not older than the largest expected gap ("max previous
- *             interval"); real_prev is that sample whatever its age.
+ * Windows     See windows.h. real_prev is the sample before the window whatever its age.
  * Policy      Reset removal, stale marks and the widening of a missing window follow from the
  *             function's flags and are applied here, never by the function.
+ * Functions   A row has a function of one window; those that dashboards wait for have, beside it,
+ *             one that fills a whole series at once and must give the same bits (fn.h, kernel).
  */
 
 #include <stdint.h>
 
 #include "api/mql/series.h"
+#include "api/mql/windows.h"
 
 #define ROLLUP_ARGS_MAX   2u
 #define ROLLUP_SILENCE_MS (5 * 60 * 1000ll) /* how far back a previous sample is looked for */
@@ -33,6 +33,7 @@ struct rollup_window {
 
 struct rollup_conf {
 	const struct fn *fn;
+	uint64_t id;    /* of this rollup, among those of one query */
 	uint32_t flags; /* of the row, or of the rows that aggr_over_time() names */
 	struct grid grid;
 	int64_t window_ms;                   /* 0 = missing */
@@ -40,31 +41,41 @@ struct rollup_conf {
 	const double *args[ROLLUP_ARGS_MAX]; /* one value for each point; NULL = no such argument */
 };
 
-/* Walks the windows of one series, in ascending time. */
-struct rollup_cursor {
-	const struct rollup_conf *conf;
-	double *values;
+/* What a thread needs to work on one series after the other. Zeroed at first. */
+struct rollup_room {
+	double *values, *scratch;
 	int64_t *ts_ms;
-	uint32_t n, first, end; /* the samples, and the current window in them */
-	int64_t max_prev_ms;
-	struct rollup_window w;
+	uint32_t values_cap, scratch_cap, ts_cap;
+	struct windows windows;
+};
+
+void rollup_room_done(struct rollup_room *room);
+
+/* One series, ready to be rolled up: stale marks dropped and resets removed. */
+struct rollup_series {
+	const struct rollup_conf *conf;
+	struct windows *windows;
+	const double *values;
+	const int64_t *ts_ms;
+	uint32_t n;
+	double *scratch; /* room for n values */
 };
 
 /*
- * rollup_samples() - makes @n samples in ascending time ready: stale marks are dropped and resets
- * removed, in place. Returns how many are left.
+ * rollup_prepare() - @n samples in ascending time into *@ret, which is good until the room's next
+ * series and borrows the columns if nothing had to change. With @prepare, all values are changed
+ * by it first. -ENOMEM.
  */
-uint32_t rollup_samples(const struct rollup_conf *c, double *values, int64_t *ts_ms, uint32_t n);
+typedef void (*rollup_prepare_f)(double *values, const int64_t *ts_ms, uint32_t n);
+int rollup_prepare(struct rollup_room *room, const struct rollup_conf *c, const double *values,
+                   const int64_t *ts_ms, uint32_t n, rollup_prepare_f prepare,
+                   struct rollup_series *ret);
 
-/* From the start, over ready samples. @scratch: room for @n. */
-struct rollup_cursor rollup_walk(const struct rollup_conf *c, double *values, int64_t *ts_ms,
-                                 uint32_t n, double *scratch);
-/* The window of point @k, not before that of the last call. */
-const struct rollup_window *rollup_window_at(struct rollup_cursor *cur, uint32_t k);
+/* The window of point @k. */
+void rollup_window_at(const struct rollup_series *s, uint32_t k, struct rollup_window *ret);
 
-/* @dst[0 .. grid.n) from samples in ascending time; @values and @ts_ms are garbage afterwards. */
-void rollup_run(const struct rollup_conf *c, double *values, int64_t *ts_ms, uint32_t n,
-                double *scratch, double *dst);
+/* @dst[0 .. grid.n) */
+void rollup_run(const struct rollup_series *s, double *dst);
 
 /* Linear interpolation between the sorted values; -Inf, +Inf, NaN for phi outside 0..1. */
 double quantile_sorted(double phi, const double *sorted, uint32_t n);

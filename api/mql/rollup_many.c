@@ -146,20 +146,22 @@ static int put(struct eval *ev, const struct rollup_many_call *call, const struc
 }
 
 static int run_variants(struct eval *ev, const struct rollup_many_call *call,
-                        const struct rollup_cursor *start, const struct mname *mn,
+                        const struct rollup_series *from, const struct mname *mn,
                         struct series_set *ret)
 {
-	const struct grid *g = &start->conf->grid;
+	uint32_t n_points = from->conf->grid.n;
+	struct rollup_window w;
 	int r = 0;
 
 	for (uint32_t i = 0; r == 0 && i < call->n; i++) {
-		struct rollup_cursor cur = *start;
-		double *dst = values_new(ev->arena, g->n, NAN);
+		double *dst = values_new(ev->arena, n_points, NAN);
 
 		if (!dst)
 			return eval_no_memory(ev);
-		for (uint32_t k = 0; k < g->n; k++)
-			dst[k] = call->v[i].f(rollup_window_at(&cur, k));
+		for (uint32_t k = 0; k < n_points; k++) {
+			rollup_window_at(from, k, &w);
+			dst[k] = call->v[i].f(&w);
+		}
 		r = put(ev, call, mn, str_from(call->v[i].tag), dst, ret);
 	}
 	return r;
@@ -208,28 +210,25 @@ double *rollup_slot_of(struct rollup_spread *to, struct str tag)
 }
 
 static int run_spread(struct eval *ev, const struct rollup_many_call *call,
-                      struct rollup_cursor cur, const struct mname *mn, struct series_set *ret)
+                      const struct rollup_series *from, const struct mname *mn,
+                      struct series_set *ret)
 {
-	struct rollup_spread to = { .ev = ev, .call = call, .n_points = cur.conf->grid.n };
+	struct rollup_spread to = { .ev = ev, .call = call, .n_points = from->conf->grid.n };
+	struct rollup_window w;
 	int r = 0;
 
-	for (; r == 0 && to.point < to.n_points; to.point++)
-		r = call->many->spread(&to, rollup_window_at(&cur, to.point));
+	for (; r == 0 && to.point < to.n_points; to.point++) {
+		rollup_window_at(from, to.point, &w);
+		r = call->many->spread(&to, &w);
+	}
 	for (uint32_t i = 0; r == 0 && i < to.keys.n; i++)
 		r = put(ev, call, mn, to.slots[i].tag, to.slots[i].values, ret);
 	return r;
 }
 
 int rollup_many_run(struct eval *ev, const struct rollup_many_call *call,
-                    const struct rollup_conf *conf, const struct mname *mn, double *values,
-                    int64_t *ts_ms, uint32_t n, double *scratch, struct series_set *ret)
+                    const struct rollup_series *s, const struct mname *mn, struct series_set *ret)
 {
-	n = rollup_samples(conf, values, ts_ms, n);
-	if (call->many->prepare && n > 0)
-		call->many->prepare(values, ts_ms, n);
-	struct rollup_cursor cur = rollup_walk(conf, values, ts_ms, n, scratch);
-
-	if (call->many->spread)
-		return run_spread(ev, call, cur, mn, ret);
-	return run_variants(ev, call, &cur, mn, ret);
+	return call->many->spread ? run_spread(ev, call, s, mn, ret)
+	                          : run_variants(ev, call, s, mn, ret);
 }

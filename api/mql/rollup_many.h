@@ -32,7 +32,7 @@ struct rollup_many {
 	bool label_always; /* even if an argument chooses the variant */
 	const struct rollup_variant *variants;
 	size_t n_variants;
-	void (*prepare)(double *values, const int64_t *ts_ms, uint32_t n);
+	rollup_prepare_f prepare;
 	int (*spread)(struct rollup_spread *to, const struct rollup_window *w);
 };
 
@@ -51,10 +51,9 @@ struct rollup_many_call {
 int rollup_many_start(struct eval *ev, const struct ast *call, struct rollup_conf *conf,
                       struct rollup_many_call *ret);
 
-/* The series of one series of @n samples. @values of each are its own. */
+/* The series of one series, which was prepared with many->prepare. Values of each are its own. */
 int rollup_many_run(struct eval *ev, const struct rollup_many_call *call,
-                    const struct rollup_conf *conf, const struct mname *mn, double *values,
-                    int64_t *ts_ms, uint32_t n, double *scratch, struct series_set *ret);
+                    const struct rollup_series *s, const struct mname *mn, struct series_set *ret);
 
 /* Where a spread puts the value for @tag at the current point (NaN before), or NULL: no memory. */
 double *rollup_slot_of(struct rollup_spread *to, struct str tag);

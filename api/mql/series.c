@@ -34,6 +34,32 @@ int mname_copy(struct arena *arena, const struct label *labels, uint32_t n, stru
 	return 0;
 }
 
+void mname_borrow(const struct label *labels, uint32_t n, struct label *room, struct mname *ret)
+{
+	struct mname mn = { .tags = room, .as_stored = true };
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (is_name_label(labels[i].name))
+			mn.name = labels[i].value;
+		else
+			room[mn.n_tags++] = labels[i];
+	}
+	*ret = mn;
+}
+
+int mname_dup(struct arena *arena, const struct mname *mn, struct mname *ret)
+{
+	struct label *tags = ARENA_ARRAY(arena, struct label, mn->n_tags ? mn->n_tags : 1);
+
+	*ret = *mn;
+	ret->tags = tags;
+	ret->name = arena_str(arena, mn->name);
+	for (uint32_t i = 0; tags && i < mn->n_tags; i++)
+		tags[i] = (struct label){ arena_str(arena, mn->tags[i].name),
+			                  arena_str(arena, mn->tags[i].value) };
+	return arena_error(arena);
+}
+
 struct str mname_get(const struct mname *mn, struct str label)
 {
 	if (is_name_label(label))
@@ -121,23 +147,6 @@ int mname_cmp(const struct mname *a, const struct mname *b)
 	if (c != 0)
 		return c;
 	return a->n_tags < b->n_tags ? -1 : a->n_tags > b->n_tags;
-}
-
-static void key_part(struct str s, struct buf *out)
-{
-	uint32_t len = (uint32_t)s.len;
-
-	buf_put(out, &len, sizeof(len));
-	buf_put_str(out, s);
-}
-
-void mname_key(const struct mname *mn, struct buf *out)
-{
-	key_part(mn->name, out);
-	for (uint32_t i = 0; i < mn->n_tags; i++) {
-		key_part(mn->tags[i].name, out);
-		key_part(mn->tags[i].value, out);
-	}
 }
 
 void mname_print(const struct mname *mn, struct buf *out)

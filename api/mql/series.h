@@ -48,6 +48,12 @@ struct series_set {
 /* Labels as the store gives them; texts are copied into @arena. 0 or arena_error(). */
 int mname_copy(struct arena *arena, const struct label *labels, uint32_t n, struct mname *ret);
 
+/* The same with the store's texts, and the labels but for the name in @room (space for @n). */
+void mname_borrow(const struct label *labels, uint32_t n, struct label *room, struct mname *ret);
+
+/* A copy of its own: labels and texts. 0 or arena_error(). */
+int mname_dup(struct arena *arena, const struct mname *mn, struct mname *ret);
+
 struct str mname_get(const struct mname *mn, struct str label); /* "" when missing */
 /* An empty @value removes the label. */
 int mname_set(struct arena *arena, struct mname *mn, struct str label, struct str value);
@@ -61,8 +67,7 @@ static inline bool mname_is_empty(const struct mname *mn)
 }
 
 int mname_cmp(const struct mname *a, const struct mname *b); /* name, then labels, bytewise */
-void mname_key(const struct mname *mn, struct buf *out);   /* appends bytes equal iff labels are */
-void mname_print(const struct mname *mn, struct buf *out); /* name{a="b"}, for messages */
+void mname_print(const struct mname *mn, struct buf *out);   /* name{a="b"}, for messages */
 
 int set_add(struct arena *arena, struct series_set *set, struct series s);
 void set_drop_empty(struct series_set *set, uint32_t n_points); /* series of NaN only */

@@ -103,6 +103,26 @@ static void test_arena(void **state)
 	arena_done(&a);
 }
 
+/* What one arena takes, the other cannot have, until it is given back. */
+static void test_shared_budget(void **state)
+{
+	struct arena_budget budget = { .max_bytes = 100000 };
+	struct arena a = ARENA_SHARE(&budget), b = ARENA_SHARE(&budget);
+
+	(void)state;
+	assert_non_null(arena_alloc(&a, 60000));
+	assert_null(arena_alloc(&b, 60000));
+	assert_int_equal(-ENOSPC, arena_error(&b));
+	arena_done(&b);
+	assert_non_null(arena_alloc(&b, 30000));
+	arena_done(&a);
+	arena_reset(&b);
+	assert_non_null(arena_alloc(&a, 60000));
+	arena_done(&a);
+	arena_done(&b);
+	assert_int_equal(0, budget.taken_bytes);
+}
+
 static void test_integers(void **state)
 {
 	uint64_t u;
@@ -314,6 +334,7 @@ int main(void)
 		cmocka_unit_test(test_buf),
 		cmocka_unit_test(test_alloc_fails_once),
 		cmocka_unit_test(test_arena),
+		cmocka_unit_test(test_shared_budget),
 		cmocka_unit_test(test_integers),
 		cmocka_unit_test(test_doubles),
 		cmocka_unit_test(test_double_round_trip),

@@ -101,10 +101,14 @@ static void test_values(void **state)
 static const struct label labels_a[] = { { STR_INIT("__name__"), STR_INIT("up") },
 	                                 { STR_INIT("job"), STR_INIT("x\"y") } };
 static const int64_t ts_ms[] = { 1000, 2500, 4001 };
-static const double values[] = { 1, 2.5, -3 };
+static const int64_t same_ts_ms[] = { 1000, 2500, 4001 }, other_ts_ms[] = { 1000, 2500, 4000 };
+static const double values[] = { 1, 2.5, -3 }, gaps[] = { NAN, 2, NAN };
 static const struct mql_series two_series[] = {
 	{ .labels = labels_a, .n_labels = 2, .n = 3, .ts_ms = ts_ms, .values = values },
 	{ .labels = labels_a, .n_labels = 0, .n = 1, .ts_ms = ts_ms, .values = values },
+	/* the same times elsewhere, and others; NaN as a gap and as a value */
+	{ .labels = labels_a, .n = 3, .ts_ms = same_ts_ms, .values = gaps, .gaps = true },
+	{ .labels = labels_a, .n = 3, .ts_ms = other_ts_ms, .values = gaps },
 };
 
 static const struct {
@@ -117,6 +121,14 @@ static const struct {
 	  "{\"metric\":{\"__name__\":\"up\",\"job\":\"x\\\"y\"},"
 	  "\"values\":[[1,\"1\"],[2.5,\"2.5\"],"
 	  "[4.001,\"-3\"]]},{\"metric\":{},\"values\":[[1,\"1\"]]}]},"
+	  "\"stats\":{\"seriesFetched\":\"7\",\"executionTimeMsec\":9}}\n" },
+	{ MQL_MATRIX, 4,
+	  "{\"status\":\"success\",\"data\":{\"resultType\":\"matrix\",\"result\":["
+	  "{\"metric\":{\"__name__\":\"up\",\"job\":\"x\\\"y\"},"
+	  "\"values\":[[1,\"1\"],[2.5,\"2.5\"],[4.001,\"-3\"]]},"
+	  "{\"metric\":{},\"values\":[[1,\"1\"]]},"
+	  "{\"metric\":{},\"values\":[[2.5,\"2\"]]},"
+	  "{\"metric\":{},\"values\":[[1,\"NaN\"],[2.5,\"2\"],[4,\"NaN\"]]}]},"
 	  "\"stats\":{\"seriesFetched\":\"7\",\"executionTimeMsec\":9}}\n" },
 	{ MQL_VECTOR, 1,
 	  "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":["
@@ -150,6 +162,7 @@ static void test_answers_in_pieces(void **state)
 			}
 			assert_int_equal(1, r);
 			assert_string_equal(answers[i].want, buf_cstr(&all));
+			json_result_done(&w);
 		}
 	}
 }
@@ -164,6 +177,7 @@ static void test_no_memory(void **state)
 
 	(void)state;
 	assert_int_equal(-ENOSPC, json_result_next(&w, &out, 1000));
+	json_result_done(&w);
 }
 
 int main(void)

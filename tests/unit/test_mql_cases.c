@@ -233,7 +233,11 @@ static void check_series(struct world *w, struct str line, const struct mql_seri
 		struct str word = take_word(&line);
 
 		if (!str_eqc(word, "_"))
-			check_point(w, word, t_ms, s, i++);
+			check_point(w, word, t_ms, s, i);
+		else if (i < s->n && !isnan(s->values[i]))
+			fail_msg("%s:%d: expected no value as point %u, got %.17g", w->file,
+			         w->line, i, s->values[i]);
+		i++;
 		t_ms += q->step_ms;
 	}
 	if (i != s->n)

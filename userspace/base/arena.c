@@ -24,20 +24,26 @@ struct arena_chunk {
 	_Alignas(16) char data[];
 };
 
-static void free_chain(struct arena_chunk *c)
+/* From @c on. */
+static void free_chain(struct arena *a, struct arena_chunk *c)
 {
+	size_t bytes = 0;
+
 	while (c) {
 		struct arena_chunk *next = c->next;
 
+		bytes += c->bytes;
 		free(c);
 		c = next;
 	}
+	if (a->budget)
+		atomic_fetch_sub(&a->budget->taken_bytes, bytes);
 }
 
 void arena_done(struct arena *a)
 {
-	free_chain(a->head);
-	*a = ARENA_INIT(a->max_bytes);
+	free_chain(a, a->head);
+	*a = (struct arena){ .max_bytes = a->max_bytes, .budget = a->budget };
 }
 
 void arena_reset(struct arena *a)
@@ -48,11 +54,12 @@ void arena_reset(struct arena *a)
 		arena_done(a);
 		return;
 	}
-	free_chain(keep->next);
+	free_chain(a, keep->next);
 	keep->next = NULL;
 	*a = (struct arena){ .head = keep,
 		             .cap = keep->bytes,
 		             .max_bytes = a->max_bytes,
+		             .budget = a->budget,
 		             .taken_bytes = keep->bytes };
 }
 
@@ -64,6 +71,19 @@ static size_t next_chunk_bytes(const struct arena *a, size_t bytes)
 	if (ONE_PIECE_PER_CHUNK)
 		return bytes;
 	return MAX(MIN(next, CHUNK_BYTES_MAX), bytes);
+}
+
+static bool budget_take(struct arena_budget *b, size_t bytes)
+{
+	size_t before;
+
+	if (!b)
+		return true;
+	before = atomic_fetch_add(&b->taken_bytes, bytes);
+	if (b->max_bytes == 0 || (before <= b->max_bytes && bytes <= b->max_bytes - before))
+		return true;
+	atomic_fetch_sub(&b->taken_bytes, bytes);
+	return false;
 }
 
 static int chunk_add(struct arena *a, size_t bytes)
@@ -78,7 +98,15 @@ static int chunk_add(struct arena *a, size_t bytes)
 		return -ENOSPC;
 	if (want > SIZE_MAX - sizeof(*c))
 		return -ENOMEM;
+	if (!budget_take(a->budget, want)) {
+		if (want == bytes || !budget_take(a->budget, bytes))
+			return -ENOSPC;
+		all = all - want + bytes;
+		want = bytes;
+	}
 	c = mem_alloc(sizeof(*c) + want);
+	if (!c && a->budget)
+		atomic_fetch_sub(&a->budget->taken_bytes, want);
 	if (!c)
 		return -ENOMEM;
 	c->next = a->head;

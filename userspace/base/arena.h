@@ -7,9 +7,12 @@
  * Limit    @max_bytes is a budget (of chunks taken from the heap). Past it arena_alloc() returns
  *          NULL for good, arena_error() says why, and the query ends with a clear error.
  * ASan     In a sanitizer build each piece is its own malloc, so overruns are seen.
+ * Shared   Several arenas may have one budget together, so that the threads that work on one thing
+ *          have one limit.
  * Threads  One owner; parallel workers have arenas of their own.
  */
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,15 +21,22 @@
 
 struct arena_chunk;
 
-struct arena {
-	struct arena_chunk *head; /* newest first */
-	size_t used, cap;         /* of the newest chunk */
-	size_t taken_bytes;       /* from the heap, all chunks */
-	size_t max_bytes;         /* 0 = no limit */
-	int err;                  /* sticky: -ENOSPC (budget) or -ENOMEM */
+struct arena_budget {
+	_Atomic size_t taken_bytes;
+	size_t max_bytes; /* 0 = no limit */
 };
 
-#define ARENA_INIT(max) ((struct arena){ .max_bytes = (max) })
+struct arena {
+	struct arena_chunk *head;    /* newest first */
+	size_t used, cap;            /* of the newest chunk */
+	size_t taken_bytes;          /* from the heap, all chunks */
+	size_t max_bytes;            /* 0 = no limit */
+	struct arena_budget *budget; /* NULL = none */
+	int err;                     /* sticky: -ENOSPC (budget) or -ENOMEM */
+};
+
+#define ARENA_INIT(max)   ((struct arena){ .max_bytes = (max) })
+#define ARENA_SHARE(from) ((struct arena){ .budget = (from) })
 
 void arena_done(struct arena *a); /* frees everything; the arena may be used again */
 /* Like arena_done(), but keeps one chunk for the next round. */

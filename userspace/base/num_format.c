@@ -12,6 +12,7 @@
 #include "userspace/base/cxx.h"
 #include "userspace/base/util.h"
 
+#define EIGHT_DIGITS         100000000ull
 #define EXACT_MAX            0x1p53 /* all integers up to it are doubles */
 #define FRACTION_DIGITS_MAX  6      /* beyond it std::to_chars is quicker than trying */
 #define SCIENTIFIC_BYTES_MAX 32
@@ -21,19 +22,50 @@ static const char pairs[] = "00010203040506070809101112131415161718192021222324"
 			    "50515253545556575859606162636465666768697071727374"
 			    "75767778798081828384858687888990919293949596979899";
 
+/* Eight digits with leading zeros; the halves do not wait for each other. */
+static void put_eight(uint32_t v, char *dst)
+{
+	uint32_t high = v / 10000, low = v % 10000;
+
+	memcpy(dst, pairs + high / 100 * 2, 2);
+	memcpy(dst + 2, pairs + high % 100 * 2, 2);
+	memcpy(dst + 4, pairs + low / 100 * 2, 2);
+	memcpy(dst + 6, pairs + low % 100 * 2, 2);
+}
+
+static size_t put_short(uint32_t v, char *dst)
+{
+	char text[8];
+	size_t skip = 0;
+
+	if (v < 10) {
+		dst[0] = (char)('0' + v);
+		return 1;
+	}
+	put_eight(v, text);
+	while (text[skip] == '0')
+		skip++;
+	for (size_t i = skip; i < sizeof(text); i++)
+		dst[i - skip] = text[i];
+	return sizeof(text) - skip;
+}
+
 size_t num_format_u64(uint64_t v, char *dst)
 {
-	char text[NUM_U64_BYTES_MAX];
-	size_t at = sizeof(text);
+	size_t n = 0;
 
-	for (; v >= 100; v /= 100)
-		memcpy(text + (at -= 2), pairs + v % 100 * 2, 2);
-	if (v >= 10)
-		memcpy(text + (at -= 2), pairs + v * 2, 2);
-	else
-		text[--at] = (char)('0' + v);
-	memcpy(dst, text + at, sizeof(text) - at);
-	return sizeof(text) - at;
+	if (v < EIGHT_DIGITS)
+		return put_short((uint32_t)v, dst);
+	if (v >= EIGHT_DIGITS * EIGHT_DIGITS) {
+		n = put_short((uint32_t)(v / (EIGHT_DIGITS * EIGHT_DIGITS)), dst);
+		v %= EIGHT_DIGITS * EIGHT_DIGITS;
+		put_eight((uint32_t)(v / EIGHT_DIGITS), dst + n);
+		n += 8;
+	} else {
+		n = put_short((uint32_t)(v / EIGHT_DIGITS), dst);
+	}
+	put_eight((uint32_t)(v % EIGHT_DIGITS), dst + n);
+	return n + 8;
 }
 
 /* "12.05" from 1205 and 2 digits. */

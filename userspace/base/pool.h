@@ -18,7 +18,7 @@ struct pool;
 
 /* -EAGAIN, -ENOMEM. */
 int pool_new(struct pool **ret, unsigned n_threads);
-void pool_free(struct pool *p); /* after the last job; NULL is fine */
+void pool_free(struct pool *p);              /* after the last job; NULL is fine */
 unsigned pool_threads(const struct pool *p); /* 0 for NULL */
 
 /* Piece @i; no two pieces that run at the same time have the same @worker. */

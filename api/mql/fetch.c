@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "api/mql/fetch.h"
+
+#include <errno.h>
+
+#include "api/mql/blocks.h"
+#include "api/mql/plan.h"
+
+static int failed(struct eval *ev, int code)
+{
+	if (code == -ENOSPC)
+		return err_set(ev->e, code,
+		               "the query reads more than its limit of %llu series or %llu samples",
+		               (unsigned long long)ev->limits->series_max,
+		               (unsigned long long)ev->limits->samples_max);
+	if (code == -ECANCELED)
+		return err_set(ev->e, code, "the query took longer than its time limit");
+	if (code == -ENOMEM)
+		return err_set(ev->e, code, "out of memory");
+	return err_set(ev->e, code, "stored data cannot be read");
+}
+
+static int split(struct eval *ev, struct fetch *f)
+{
+	size_t n = blocks_count(store_scan_series_max(f->scan));
+	struct store_scan **blocks = ARENA_ARRAY(ev->arena, struct store_scan *, n + 1);
+	int r;
+
+	if (!blocks)
+		return eval_no_memory(ev);
+	r = n > 0 ? store_scan_split(f->scan, (unsigned)n, blocks) : 0;
+	if (r < 0)
+		return failed(ev, r);
+	f->blocks = blocks;
+	f->n_blocks = n;
+	return 0;
+}
+
+int fetch_open(struct eval *ev, const struct ast *selector, int64_t min_ms, int64_t max_ms,
+               struct fetch *ret)
+{
+	struct store_select sel;
+	int r = plan_select(ev, selector, min_ms, max_ms, &sel);
+
+	*ret = (struct fetch){ 0 };
+	if (r < 0)
+		return r;
+	r = store_scan_open(ev->store, &sel, &ret->scan, ev->e);
+	return r < 0 ? failed(ev, r) : split(ev, ret);
+}
+
+void fetch_close(struct fetch *f)
+{
+	for (size_t i = 0; i < f->n_blocks; i++)
+		store_scan_close(f->blocks[i]);
+	store_scan_close(f->scan);
+	*f = (struct fetch){ 0 };
+}
+
+size_t fetch_series_max(const struct fetch *f)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < f->n_blocks; i++)
+		n += store_scan_series_max(f->blocks[i]);
+	return n;
+}
+
+int fetch_next(struct eval *ev, struct fetch *f, size_t i, struct store_series *ret)
+{
+	int r = store_scan_next(f->blocks[i], ret);
+	uint64_t before;
+
+	if (r < 0)
+		return failed(ev, r);
+	if (r > 0)
+		return r;
+	atomic_fetch_add_explicit(&ev->shared->series_fetched, 1, memory_order_relaxed);
+	before = atomic_fetch_add_explicit(&ev->shared->samples_read, ret->n, memory_order_relaxed);
+	if (before + ret->n > ev->limits->samples_max)
+		return failed(ev, -ENOSPC);
+	return eval_tick(ev);
+}

@@ -137,6 +137,11 @@ $(O)/skel/%.skel.h: $(O)/tests/bpf/%.bpf.o
 $(HOST_OBJ): $(SKELS)
 $(addsuffix .o,$(BPF_TESTS)): $(SKELS) $(TEST_SKELS)
 
+# What runs inside the guests of the rig: no library is there.
+$(O)/tests/guest/%: tests/guest/%.c
+	$(Q)mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) -std=gnu11 -static -O2 $(WARNINGS_ALL) -D_GNU_SOURCE -o $@ $<
+
 # --- tests ----------------------------------------------------------------------------------------
 deps: ## Install what building and testing need (apt)
 	$(Q)scripts/deps
@@ -170,6 +175,13 @@ check-e2e: $(PROGRAMS) ## Both programs on loopback, with real micro-VMs (root; 
 check-proxy: $(PROXY_TOOLS) ## nginx and haproxy against their own logs: the whole matrix (root)
 	$(Q)scripts/proxies
 	$(Q)O=$(O) scripts/run-tests proxy $(wildcard tests/proxy/test_*.py)
+
+GUEST_TESTS := $(O)/tests/guest/observe
+check-guest: $(PROGRAMS) $(GUEST_TESTS) ## The guest's own view against the guest's own files: all kernels, all machines
+	$(Q)O=$(O) TEST_TIMEOUT=7200 scripts/run-tests guest-tests tests/guest/golden.py $(wildcard tests/guest/test_*.py)
+
+check-guest-smoke: $(PROGRAMS) $(GUEST_TESTS) # the part of it that fits into `make check`
+	$(Q)O=$(O) scripts/run-tests guest-tests tests/guest/test_view.py
 
 check-crash: $(PROGRAMS) $(CRASH_TESTS) ## Kills and simulated crashes: ROUNDS=, SEED=
 	$(Q)O=$(O) scripts/run-tests crash $(CRASH_TESTS) $(wildcard tests/crash/*.py)

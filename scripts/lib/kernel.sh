@@ -3,6 +3,8 @@
 # Debian kernels and initrds for what we boot under QEMU: fetched by apt and unpacked, never installed.
 # Sourced by scripts/guest and scripts/rig, which set $say_as and run under `set -euo pipefail`.
 PATH=$PATH:/usr/sbin:/sbin
+# shellcheck source=scripts/lib/apt.sh
+. "$(dirname "${BASH_SOURCE[0]}")/apt.sh"
 
 say() { printf '%s: %s\n' "${say_as:?}" "$*"; }
 die() {
@@ -10,28 +12,40 @@ die() {
 	exit "${code:-1}"
 }
 
-# The package that a meta package like linux-image-amd64 names: the newest kernel of this Debian.
-kernel_package() { apt-cache depends "$1" 2>/dev/null | awk '/Depends: linux-image/ { print $2; exit }'; }
+# The packages that hold the kernel which a meta package like linux-image-amd64 names: the newest of its
+# suite. Newer Debians split it into the image and its modules.
+kernel_packages() {
+	local image
+	image=$(apt_depends "$1" | grep -m1 '^linux-image-') || return 0
+	echo "$image"
+	apt_depends "$image" | grep -E '^linux-(base|binary|modules)-[0-9]' || true
+}
 
-# kernel_fetch META DIR [FOLDER...]: $DIR/vmlinuz and $DIR/root/{boot,lib}, without the named folders of drivers.
+# kernel_fetch META DIR [FOLDER...]: $DIR/vmlinuz and $DIR/root/lib, without the named folders of drivers.
 kernel_fetch() {
-	local meta=$1 dir=$2 package folder skip=()
+	local meta=$1 dir=$2 packages package folder skip=()
 	shift 2
-	package=$(kernel_package "$meta")
-	if [ -z "$package" ]; then
+	mapfile -t packages < <(kernel_packages "$meta")
+	if [ ${#packages[@]} -eq 0 ] && [ ${#apt_options[@]} -eq 0 ]; then
 		say "apt knows no $meta yet: apt-get update"
 		apt-get -qq update || die "apt-get update failed (it wants root)"
-		package=$(kernel_package "$meta")
+		mapfile -t packages < <(kernel_packages "$meta")
 	fi
-	[ -n "$package" ] || die "apt has no $meta: is this Debian on amd64?"
-	say "fetching $package"
-	for folder in "$@"; do skip+=("--exclude=./lib/modules/*/kernel/$folder"); done
-	rm -rf "$dir/fetch" && mkdir -p "$dir/fetch/root"
-	(cd "$dir/fetch" && apt-get -qq download "$package" 2>&1 | grep -v 'unsandboxed as root' >&2) || true
-	dpkg-deb --fsys-tarfile "$dir"/fetch/"$package"_*.deb | tar -x -C "$dir/fetch/root" "${skip[@]}" ||
-		die "$package was not fetched"
+	[ ${#packages[@]} -gt 0 ] || die "apt has no $meta: is this Debian on amd64?"
+	say "fetching ${packages[*]}"
+	for folder in "$@"; do skip+=("--exclude=./*lib/modules/*/kernel/$folder"); done
+	rm -rf "$dir/fetch" && mkdir -p "$dir/fetch/root/lib"
+	apt_fetch "$dir/fetch" "${packages[@]}" || true
+	for package in "${packages[@]}"; do
+		dpkg-deb --fsys-tarfile "$dir"/fetch/"$package"_*.deb | tar -x -C "$dir/fetch/root" "${skip[@]}" ||
+			die "$package was not fetched"
+	done
+	if [ -d "$dir/fetch/root/usr/lib/modules" ]; then
+		mv "$dir/fetch/root/usr/lib/modules" "$dir/fetch/root/lib/modules"
+	fi
 	depmod -b "$dir/fetch/root" "$(kernel_release "$dir/fetch/root")"
-	cp "$dir"/fetch/root/boot/vmlinuz-* "$dir/vmlinuz.new"
+	cp "$(find "$dir"/fetch/root/boot "$dir"/fetch/root/lib/modules -name 'vmlinuz*' 2>/dev/null | head -1)" \
+		"$dir/vmlinuz.new"
 	rm -rf "$dir/root" && mv "$dir/fetch/root" "$dir/root" && mv "$dir/vmlinuz.new" "$dir/vmlinuz"
 	rm -rf "$dir/fetch"
 }
@@ -55,6 +69,21 @@ unpack_module() {
 	*.ko) cat "$1" ;;
 	*) die "unknown kind of module: $1" ;;
 	esac
+}
+
+# initrd_later KERNEL-ROOT TREE MODULE...: modules that the guest may load later, by modprobe.
+initrd_later() {
+	local root=$1 tree=$2 release file name to
+	release=$(kernel_release "$root")
+	to=$tree/lib/modules/$release/kernel
+	shift 2
+	mkdir -p "$to"
+	while read -r file; do
+		name=$(basename "$file")
+		unpack_module "$file" >"$to/${name%%.*}.ko"
+	done < <(kernel_modules "$root" "$@")
+	touch "$tree/lib/modules/$release"/modules.{order,builtin,builtin.modinfo}
+	depmod -b "$tree" "$release"
 }
 
 # initrd_build FILE KERNEL-ROOT INIT MODULE...: busybox, INIT and the modules as /lib/modules/NN-name.ko.

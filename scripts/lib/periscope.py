@@ -15,7 +15,7 @@ import rig
 from rig import TOP, Process, RigError, wait_for
 
 INTERVAL_S = 1
-PROFILE_MODULES = ["virtio_net"]  # whose structures the daemon reads
+PROFILE_MODULES = ["virtio_net", "ext4", "xfs", "btrfs", "overlay"]  # whose structures the daemon reads
 BUILD = TOP / os.environ.get("O", "build/release")
 CPU_MODES = {"user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal", "guest",
              "guest_nice"}
@@ -140,18 +140,18 @@ class Region:
         self.process.popen.wait()
 
 
-def ensure_profiles():
-    """The folder with the profile of the rig's guest kernel, made by our own tool when it is missing or
-    older than what it is made of."""
-    folder, tool, kernel = rig.GUEST / "profiles", BUILD / "periscope", rig.GUEST / "vmlinuz"
+def ensure_profiles(kernel=rig.GUEST):
+    """The folder with the profile of a guest kernel, made by our own tool when it is missing or older than
+    what it is made of."""
+    folder, tool, image = kernel / "profiles", BUILD / "periscope", kernel / "vmlinuz"
     made = list(folder.glob("*.profile"))
-    newest = max(path.stat().st_mtime for path in (tool, kernel))
+    newest = max(path.stat().st_mtime for path in (tool, image))
     if len(made) != 1 or made[0].stat().st_mtime < newest:
         folder.mkdir(exist_ok=True)
         for path in made:
             path.unlink()
-        rig.run(tool, "guest", "profile", "--quiet", "--output-dir", folder, kernel,
-                *rig.guest_modules(PROFILE_MODULES))
+        rig.run(tool, "guest", "profile", "--quiet", "--output-dir", folder, image,
+                *rig.guest_modules(PROFILE_MODULES, kernel))
     return folder
 
 

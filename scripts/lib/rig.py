@@ -202,6 +202,76 @@ class Disk:
             os.unlink(self.image)
 
 
+class Console:
+    """A guest's console that answers commands (scripts/guest-root/init)."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.connect(str(path))
+        self.file = self.socket.makefile("rwb")
+        self.commands = 0
+
+    def sh(self, command, seconds=30):
+        """Runs a command in the guest and returns its output."""
+        self.commands += 1
+        key = f"={self.commands} "
+        self.socket.settimeout(seconds)
+        self.file.write(f"{self.commands} {command}\n".encode())
+        self.file.flush()
+        while line := self.file.readline().decode(errors="replace"):
+            if line.startswith(key):
+                _, code, out = (line.rstrip() + " ").split(" ")[:3]
+                text = base64.b64decode(out).decode(errors="replace")
+                if code != "0":
+                    raise RigError(f"guest: {command}: exit {code}: {text}")
+                return text
+        raise RigError(f"the guest's console closed during: {command}")
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
+
+
+class Qmp:
+    """QEMU's monitor protocol: commands, and waiting for events."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.settimeout(30)
+        self.socket.connect(str(path))
+        self.file = self.socket.makefile("rwb")
+        self.events = []
+        self._read()  # the greeting
+        self.command("qmp_capabilities")
+
+    def _read(self):
+        line = self.file.readline()
+        if not line:
+            raise RigError("QEMU closed its monitor")
+        return json.loads(line)
+
+    def command(self, name, **arguments):
+        self.file.write(json.dumps({"execute": name, "arguments": arguments}).encode() + b"\n")
+        self.file.flush()
+        while "event" in (answer := self._read()):
+            self.events.append(answer)
+        if "error" in answer:
+            raise RigError(f"QMP {name}: {answer['error']['desc']}")
+        return answer["return"]
+
+    def wait(self, event):
+        """Until it has happened since the last wait() for anything."""
+        while not any(seen["event"] == event for seen in self.events):
+            answer = self._read()
+            if "event" in answer:
+                self.events.append(answer)
+        self.events.clear()
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
+
+
 class Vm:
     """One QEMU micro-VM with a console that answers commands (scripts/guest-root/init)."""
 
@@ -215,7 +285,6 @@ class Vm:
         self.socket_path = scratch / f"{instance}.con"
         self.console_log.write_bytes(b"")
         self.console = self.process = None
-        self.commands = 0
         self.tap, self.peer_ip, self.ip = network.add_tap()
         self.disk = Disk(stack, scratch / f"{instance}.img", disk_mib)
         self.disks = {"vda": self.disk}
@@ -269,26 +338,11 @@ class Vm:
         self.wait_started()
         wait_for(f"the guest's console (see {self.console_log})", seconds,
                  lambda: self.alive() and b"rig: ready" in self.console_log.read_bytes())
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        sock.connect(str(self.socket_path))
-        self.console = sock.makefile("rwb")
-        self.console_socket = sock
+        self.console = Console(self.socket_path)
 
     def sh(self, command, seconds=30):
         """Runs a command in the guest and returns its output."""
-        self.commands += 1
-        key = f"={self.commands} "
-        self.console_socket.settimeout(seconds)
-        self.console.write(f"{self.commands} {command}\n".encode())
-        self.console.flush()
-        while line := self.console.readline().decode(errors="replace"):
-            if line.startswith(key):
-                _, code, out = (line.rstrip() + " ").split(" ")[:3]
-                text = base64.b64decode(out).decode(errors="replace")
-                if code != "0":
-                    raise RigError(f"guest: {command}: exit {code}: {text}")
-                return text
-        raise RigError(f"the guest's console closed during: {command}")
+        return self.console.sh(command, seconds)
 
     def vcpu_tids(self):
         """{cpu_id: tid} by QEMU's own thread names."""
@@ -331,7 +385,6 @@ class Vm:
             self.process.stop()
         if self.console:
             self.console.close()
-            self.console_socket.close()
         self.pid_file.unlink(missing_ok=True)
 
 
@@ -404,10 +457,19 @@ def choose_accel():
     return accel
 
 
-def guest_modules(names):
-    """Files of modules of the guest's kernel."""
-    found = {path.name.split(".")[0]: path for path in (GUEST / "root/lib/modules").rglob("*.ko*")}
-    return [found[name] for name in names]
+def guest_modules(names, kernel=GUEST):
+    """Files of those modules that the kernel has as modules."""
+    found = {path.name.split(".")[0]: path for path in (kernel / "root/lib/modules").rglob("*.ko*")}
+    return [found[name] for name in names if name in found]
+
+
+def ensure_kernel(name, observe):
+    """build/guest/kernels/NAME: vmlinuz, root, initrd. @observe: the program that goes into the initrd."""
+    done = subprocess.run([TOP / "scripts/guest", "kernel", name], check=False,
+                          env=os.environ | {"OBSERVE": str(observe)})
+    if done.returncode != 0:
+        raise RigError(f"scripts/guest could not build the kernel {name}")
+    return GUEST / "kernels" / name
 
 
 def ensure_guest():

@@ -7,8 +7,10 @@
  *	observe pause    pauses the machine between reading and printing, by QEMU's pvpanic device
  *
  * Reading must change as little as possible of what is read: all files are open, all buffers are
- * there and were written to before, and everything is read once in vain. What moves by itself, CPU
- * time, is read last.
+ * there and were written to before, and everything is read once in vain. What moves by itself,
+ * disk and CPU time, is read last. When the machine goes on, everything is read once more
+ * ("== after NAME"): what was read from outside must be in between, even of what never stands
+ * still.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,10 +31,9 @@
 static struct file {
 	const char *name, *path;
 	int fd;
-	ssize_t len;
-	char text[FILE_BYTES];
+	ssize_t len[2];
+	char text[2][FILE_BYTES];
 } files[] = {
-	{ .name = "diskstats", .path = "/proc/diskstats" },
 	{ .name = "net", .path = "/proc/net/dev" },
 	{ .name = "files", .path = "/proc/sys/fs/file-nr" },
 	{ .name = "vmstat", .path = "/proc/vmstat" },
@@ -40,12 +41,13 @@ static struct file {
 	{ .name = "meminfo", .path = "/proc/meminfo" },
 	{ .name = "loadavg", .path = "/proc/loadavg" },
 	{ .name = "uptime", .path = "/proc/uptime" },
+	{ .name = "diskstats", .path = "/proc/diskstats" },
 	{ .name = "stat", .path = "/proc/stat" },
 };
 
 static struct mount {
 	char path[256];
-	struct statfs s;
+	struct statfs s[2];
 } mounts[MOUNTS_MAX];
 static size_t n_mounts;
 static struct timespec now;
@@ -56,17 +58,25 @@ static int fail(const char *what)
 	return 1;
 }
 
-/* Filesystems on disks, and overlays, by the guest's own list. */
+/*
+ * Filesystems on disks, and overlays, by the guest's own list; not directories of them that are
+ * mounted again. A line: "36 35 98:0 /root /point options - type device ...".
+ */
 static int find_mounts(void)
 {
-	char device[256], path[256], type[64];
-	FILE *f = fopen("/proc/mounts", "re");
+	char root[256], path[256], rest[512], type[64], device[256];
+	FILE *f = fopen("/proc/self/mountinfo", "re");
 
 	if (!f)
-		return fail("/proc/mounts");
+		return fail("/proc/self/mountinfo");
 	while (n_mounts < MOUNTS_MAX &&
-	       fscanf(f, "%255s %255s %63s%*[^\n]", device, path, type) == 3) {
-		if (strncmp(device, "/dev/vd", 7) != 0 && strcmp(type, "overlay") != 0)
+	       fscanf(f, "%*s %*s %*s %255s %255s %511[^\n]", root, path, rest) == 3) {
+		const char *dash = strstr(rest, " - ");
+
+		if (!dash || sscanf(dash, " - %63s %255s", type, device) != 2)
+			continue;
+		if (strcmp(type, "overlay") != 0 &&
+		    (strncmp(device, "/dev/vd", 7) != 0 || strcmp(root, "/") != 0))
 			continue;
 		(void)snprintf(mounts[n_mounts++].path, sizeof(path), "%s", path);
 	}
@@ -84,38 +94,45 @@ static int open_files(void)
 	return 0;
 }
 
-static void read_file(struct file *f)
+static void read_file(struct file *f, int round)
 {
-	ssize_t n = 1;
+	ssize_t n = 1, len = 0;
 
-	f->len = 0;
-	while (f->fd >= 0 && n > 0 && f->len < FILE_BYTES) {
-		n = pread(f->fd, f->text + f->len, (size_t)(FILE_BYTES - f->len), f->len);
-		f->len += n > 0 ? n : 0;
+	while (f->fd >= 0 && n > 0 && len < FILE_BYTES) {
+		n = pread(f->fd, f->text[round] + len, (size_t)(FILE_BYTES - len), len);
+		len += n > 0 ? n : 0;
 	}
+	f->len[round] = len;
 }
 
-static void read_all(void)
+/* Round 0 is before the pause, round 1 after it. */
+static void read_all(int round)
 {
 	for (size_t i = 0; i < n_mounts; i++)
-		(void)statfs(mounts[i].path, &mounts[i].s);
+		(void)statfs(mounts[i].path, &mounts[i].s[round]);
 	for (size_t i = 0; i < ARRAY_LEN(files); i++)
-		read_file(&files[i]);
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+		read_file(&files[i], round);
+	if (round == 0)
+		(void)clock_gettime(CLOCK_MONOTONIC, &now);
 }
 
-static void print_all(void)
+static void print_all(int round)
 {
+	const char *after = round == 1 ? "after " : "";
+
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
 		if (files[i].fd >= 0)
-			printf("== %s\n%.*s", files[i].name, (int)files[i].len, files[i].text);
+			printf("== %s%s\n%.*s", after, files[i].name, (int)files[i].len[round],
+			       files[i].text[round]);
 	}
-	printf("== statfs\n");
-	for (size_t i = 0; i < n_mounts; i++)
-		printf("%s %ld %lu %lu %lu\n", mounts[i].path, (long)mounts[i].s.f_bsize,
-		       (unsigned long)mounts[i].s.f_blocks, (unsigned long)mounts[i].s.f_bfree,
-		       (unsigned long)mounts[i].s.f_bavail);
-	printf("== clock\n%lld\n", (long long)now.tv_sec * 1000000000 + now.tv_nsec);
+	printf("== %sstatfs\n", after);
+	for (size_t i = 0; i < n_mounts; i++) {
+		const struct statfs *s = &mounts[i].s[round];
+
+		printf("%s %ld %lu %lu %lu\n", mounts[i].path, (long)s->f_bsize,
+		       (unsigned long)s->f_blocks, (unsigned long)s->f_bfree,
+		       (unsigned long)s->f_bavail);
+	}
 }
 
 int main(int argc, char **argv)
@@ -128,10 +145,14 @@ int main(int argc, char **argv)
 		return fail("mlockall");
 	if (find_mounts() != 0 || open_files() != 0)
 		return 1;
-	read_all();
-	read_all();
+	read_all(1);
+	read_all(0);
+	read_all(0);
 	if (pause_too)
 		outb(PAUSE_BYTE, PAUSE_PORT);
-	print_all();
+	read_all(1);
+	print_all(0);
+	printf("== clock\n%lld\n", (long long)now.tv_sec * 1000000000 + now.tv_nsec);
+	print_all(1);
 	return fflush(stdout) == 0 ? 0 : 1;
 }

@@ -156,10 +156,11 @@ static enum exit_code verify(struct dump *d)
 	r = verify_compare(buf_str(&d->said), buf_str(&ours), &result, &out);
 	if (r < 0)
 		return command_fail(EXIT_RUNTIME, r, &d->e);
-	buf_printf(&out, "%u of %u fields are equal\n", result.n_equal, result.n);
+	buf_printf(&out, "%u fields: %u equal, %u moved meanwhile, %u differ\n", result.n,
+	           result.n_equal, result.n_moved, result.n - result.n_equal - result.n_moved);
 	if (command_print(&out) != EXIT_DONE || result.n == 0)
 		return EXIT_RUNTIME;
-	return result.n == result.n_equal ? EXIT_DONE : EXIT_RUNTIME;
+	return result.n == result.n_equal + result.n_moved ? EXIT_DONE : EXIT_RUNTIME;
 }
 
 static enum exit_code dump(struct dump *d, pid_t pid)

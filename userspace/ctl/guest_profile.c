@@ -6,13 +6,14 @@
 #include "userspace/base/file.h"
 #include "userspace/base/util.h"
 #include "userspace/ctl/command.h"
+#include "userspace/host/guest/kernel_image.h"
 #include "userspace/host/guest/profile_build.h"
 
 #define PATH_CAP 4096
 
 struct options {
 	bool quiet, help;
-	const char *output, *output_dir, *system_map;
+	const char *output, *output_dir, *system_map, *vmlinux;
 	struct opt_strings files;
 };
 
@@ -28,6 +29,7 @@ static const struct opt_row rows[] = {
 	  .help = "write the profile there; else to stdout" },
 	ROW("output-dir", "DIR", STRING, output_dir, "write it to DIR/<build-id>.profile"),
 	ROW("system-map", "FILE", STRING, system_map, "symbols; else those of the image itself"),
+	ROW("vmlinux", "FILE", STRING, vmlinux, "write the kernel there as well, unpacked"),
 	ROW("quiet", NULL, FLAG, quiet, "do not tell what the kernel lacks"),
 	ROW("help", NULL, FLAG, help, "print this and exit"),
 };
@@ -62,6 +64,21 @@ static enum exit_code write_profile(const struct options *o, const struct profil
 	return command_print(&text);
 }
 
+static enum exit_code write_vmlinux(const struct options *o)
+{
+	_cleanup_(kernel_image_done) struct kernel_image k = KERNEL_IMAGE_INIT;
+	struct err e = ERR_INIT;
+	int r = kernel_image_open(&k, o->files.v[0], &e);
+	struct str elf = r == 0 ? kernel_image_elf(&k) : STR_NULL;
+
+	if (r == 0)
+		r = file_replace(o->vmlinux, elf.p, elf.len, 0644);
+	if (r == 0)
+		return EXIT_DONE;
+	(void)err_set(&e, r, "%s: %s", o->vmlinux, strerror(-r));
+	return command_fail(EXIT_RUNTIME, r, &e);
+}
+
 static enum exit_code make(const struct options *o)
 {
 	_cleanup_(buf_done) struct buf notes = BUF_INIT;
@@ -77,7 +94,11 @@ static enum exit_code make(const struct options *o)
 
 	if (!o->quiet)
 		(void)fwrite(notes.p, 1, notes.len, stderr);
-	return r < 0 ? command_fail(EXIT_RUNTIME, r, &e) : write_profile(o, &p);
+	if (r < 0)
+		return command_fail(EXIT_RUNTIME, r, &e);
+	enum exit_code code = o->vmlinux ? write_vmlinux(o) : EXIT_DONE;
+
+	return code == EXIT_DONE ? write_profile(o, &p) : code;
 }
 
 static enum exit_code run(int argc, char **argv)

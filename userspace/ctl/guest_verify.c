@@ -163,26 +163,38 @@ static const struct {
 
 /* ---- texts ---------------------------------------------------------------------------------- */
 
-static int parse(struct str text, struct fields *f)
+/* The part that the line begins: its index, or that behind the last. */
+static size_t part_of(struct str name)
+{
+	size_t i = 0;
+
+	while (i < ARRAY_SIZE(parts) && !str_eqc(name, parts[i].name))
+		i++;
+	return i;
+}
+
+/* Fields of the parts "== NAME" into @f, those of "== after NAME" into @after. */
+static int parse(struct str text, struct fields *f, struct fields *after)
 {
 	struct str line, words[WORDS_MAX];
 	size_t part = ARRAY_SIZE(parts);
+	struct fields *to = f;
 
 	while (text.len > 0) {
 		(void)str_cut(text, '\n', &line, &text);
 		line = str_trim(line);
 		if (str_starts(line, STR("== "))) {
-			for (part = 0; part < ARRAY_SIZE(parts); part++) {
-				if (str_eqc(str_skip(line, 3), parts[part].name))
-					break;
-			}
+			bool later = str_starts(line, STR("== after "));
+
+			to = later ? after : f;
+			part = part_of(str_skip(line, strlen(later ? "== after " : "== ")));
 		} else if (part < ARRAY_SIZE(parts)) {
 			uint32_t n = split(line, words);
 
-			parts[part].take(f, parts[part].name, words, n);
+			parts[part].take(to, parts[part].name, words, n);
 		}
 	}
-	return f->err;
+	return f->err < 0 ? f->err : after->err;
 }
 
 static const struct field *find(const struct fields *f, const char *key)
@@ -194,42 +206,75 @@ static const struct field *find(const struct fields *f, const char *key)
 	return NULL;
 }
 
-static void compare(const struct fields *guests, const struct fields *ours,
-                    struct verify_result *ret, struct buf *out)
+/* What goes up and down may have been anywhere while it moved. */
+static bool is_unsteady(const char *key)
 {
-	for (size_t i = 0; i < guests->n; i++) {
-		const struct field *a = &guests->v[i], *b = find(ours, a->key);
+	size_t len = strlen(key), end = strlen("in_flight");
 
-		ret->n++;
-		if (b && str_eq(a->value, b->value))
-			ret->n_equal++;
-		else
-			buf_printf(out, "%s: guest %.*s, read %.*s\n", a->key, STR_FMT(a->value),
-			           STR_FMT(b ? b->value : STR("nothing")));
+	return len > end && strcmp(key + len - end, "in_flight") == 0;
+}
+
+static bool is_between(struct str value, struct str one, struct str other)
+{
+	double v, a, b;
+
+	return num_parse_double(value, &v) == 0 && num_parse_double(one, &a) == 0 &&
+	       num_parse_double(other, &b) == 0 && MIN(a, b) <= v && v <= MAX(a, b);
+}
+
+static void compare_one(const struct field *said, const struct field *read,
+                        const struct field *later, struct verify_result *ret, struct buf *out)
+{
+	bool moved = read && later &&
+	             (is_between(read->value, said->value, later->value) ||
+	              (is_unsteady(said->key) && !str_eq(said->value, later->value)));
+
+	ret->n++;
+	if (read && str_eq(said->value, read->value)) {
+		ret->n_equal++;
+		return;
 	}
-	for (size_t i = 0; i < ours->n; i++) {
-		if (find(guests, ours->v[i].key))
+	ret->n_moved += moved;
+	buf_printf(out, "%s %s: guest %.*s", moved ? "moved" : "DIFFERS", said->key,
+	           STR_FMT(said->value));
+	if (later)
+		buf_printf(out, ", then %.*s", STR_FMT(later->value));
+	buf_printf(out, "; read %.*s\n", STR_FMT(read ? read->value : STR("nothing")));
+}
+
+static void compare(const struct fields *said, const struct fields *later,
+                    const struct fields *read, struct verify_result *ret, struct buf *out)
+{
+	for (size_t i = 0; i < said->n; i++) {
+		const char *key = said->v[i].key;
+
+		compare_one(&said->v[i], find(read, key), find(later, key), ret, out);
+	}
+	for (size_t i = 0; i < read->n; i++) {
+		if (find(said, read->v[i].key))
 			continue;
 		ret->n++;
-		buf_printf(out, "%s: guest nothing, read %.*s\n", ours->v[i].key,
-		           STR_FMT(ours->v[i].value));
+		buf_printf(out, "DIFFERS %s: guest nothing; read %.*s\n", read->v[i].key,
+		           STR_FMT(read->v[i].value));
 	}
 }
 
 int verify_compare(struct str guests, struct str ours, struct verify_result *ret, struct buf *out)
 {
-	struct fields a = { 0 }, b = { 0 };
-	int r = parse(guests, &a);
+	struct fields said = { 0 }, later = { 0 }, read = { 0 }, none = { 0 };
+	int r = parse(guests, &said, &later);
 
 	*ret = (struct verify_result){ 0 };
 	if (r == 0)
-		r = parse(ours, &b);
+		r = parse(ours, &read, &none);
 	if (r == 0) {
-		compare(&a, &b, ret, out);
+		compare(&said, &later, &read, ret, out);
 		r = out->err;
 	}
-	free(a.v);
-	free(b.v);
+	free(said.v);
+	free(later.v);
+	free(read.v);
+	free(none.v);
 	return r;
 }
 

@@ -10,6 +10,8 @@
  *	              files (/proc/sys/fs/file-nr), vmstat, pressure (/proc/pressure/memory)
  *	== statfs     for each filesystem on a block device: mount point, block size, blocks, free,
  *	              available
+ *	== after ...  the same files again, some time later: what differs from the first reading may
+ *	              have moved, and is good when it is between the two
  */
 
 #include <stdint.h>
@@ -18,10 +20,10 @@
 #include "userspace/base/str.h"
 
 struct verify_result {
-	uint32_t n, n_equal; /* fields */
+	uint32_t n, n_equal, n_moved; /* fields; moved: not equal, but good */
 };
 
-/* Appends a line for every field that differs, or that only one of the two has. 0 or -ENOMEM. */
+/* Appends a line for every field that is not equal, or that only one has. 0 or -ENOMEM. */
 int verify_compare(struct str guests, struct str ours, struct verify_result *ret, struct buf *out);
 
 /* The guest's clock by its text; 0 when it does not say. */

@@ -128,6 +128,14 @@ void kernel_image_done(struct kernel_image *k)
 	*k = KERNEL_IMAGE_INIT;
 }
 
+struct str kernel_image_elf(const struct kernel_image *k)
+{
+	size_t bytes = 0;
+	const char *p = elf_rawfile(k->elf, &bytes);
+
+	return (struct str){ p, bytes };
+}
+
 /* ---- sections ------------------------------------------------------------------------------- */
 
 static const char *section_name(const struct kernel_image *k, const Elf64_Shdr *head)

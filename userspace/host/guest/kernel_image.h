@@ -34,6 +34,9 @@ struct kernel_image {
 int kernel_image_open(struct kernel_image *ret, const char *path, struct err *e);
 void kernel_image_done(struct kernel_image *k);
 
+/* The ELF file itself, unpacked. */
+struct str kernel_image_elf(const struct kernel_image *k);
+
 /* Bytes of the section @name; empty when there is none, or it has no bytes in the file. */
 struct str kernel_image_section(const struct kernel_image *k, const char *name);
 

@@ -40,12 +40,12 @@ static const char *const kinds[] = {
 };
 
 static const char *const needs[] = {
-	[NEED_BASE] = "base",   [NEED_CLOCK] = "clock",     [NEED_MEMORY] = "memory",
-	[NEED_LOAD] = "load",   [NEED_CPU] = "cpu",         [NEED_PRESSURE] = "pressure",
-	[NEED_DISK] = "disk",   [NEED_NET] = "net",         [NEED_VIRTIO_NET] = "virtio_net",
-	[NEED_FILES] = "files", [NEED_MOUNTS] = "mounts",   [NEED_EXT4] = "ext4",
-	[NEED_XFS] = "xfs",     [NEED_OVERLAY] = "overlay", [NEED_OOM] = "oom",
-	[NEED_ANY] = "any",
+	[NEED_BASE] = "base",   [NEED_CLOCK] = "clock",   [NEED_MEMORY] = "memory",
+	[NEED_LOAD] = "load",   [NEED_CPU] = "cpu",       [NEED_PRESSURE] = "pressure",
+	[NEED_DISK] = "disk",   [NEED_NET] = "net",       [NEED_VIRTIO_NET] = "virtio_net",
+	[NEED_FILES] = "files", [NEED_MOUNTS] = "mounts", [NEED_EXT4] = "ext4",
+	[NEED_XFS] = "xfs",     [NEED_BTRFS] = "btrfs",   [NEED_OVERLAY] = "overlay",
+	[NEED_OOM] = "oom",     [NEED_ANY] = "any",
 };
 
 const char *profile_need_name(enum profile_need need)

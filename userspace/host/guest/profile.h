@@ -41,6 +41,7 @@ enum profile_need {
 	NEED_MOUNTS,
 	NEED_EXT4,
 	NEED_XFS,
+	NEED_BTRFS,
 	NEED_OVERLAY,
 	NEED_OOM,
 	NEEDS,

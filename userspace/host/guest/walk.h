@@ -119,5 +119,8 @@ void walk_files(struct walk *w);
 void walk_mounts(struct walk *w);
 void walk_oom(struct walk *w);
 
+/* What statfs(2) would say of the superblock at @super; false when that is not known. */
+bool walk_statfs(struct walk *w, uint64_t super, struct guest_mount *out);
+
 /* A struct percpu_counter: the parts of all CPUs that are online and the common one, at least 0. */
 int64_t walk_counter_sum(struct walk *w, uint64_t counter);

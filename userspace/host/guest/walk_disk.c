@@ -22,6 +22,7 @@
 #define NS_OF_MS        1000000u
 #define NS_OF_SECOND    1000000000u
 #define OP_MASK         0xffu /* REQ_OP_MASK of include/linux/blk_types.h */
+#define LATE_TICKS      8u    /* fewer are not slept through, but late, and not there to readers */
 #define XA_NODE         2u    /* low bits of an entry that is a node */
 #define XA_NODE_MIN     4096u
 
@@ -206,7 +207,8 @@ static int64_t count_tags(struct walk *w, uint64_t disk, uint64_t bdev, bool par
 static uint64_t ticks_since(struct walk *w, uint64_t bdev)
 {
 	uint64_t slept_ns = w->now_ns > w->updated_ns ? w->now_ns - w->updated_ns : 0;
-	uint64_t now = walk_u64(w, walk_symbol(w, S_JIFFIES)) + slept_ns / w->tick_ns;
+	uint64_t slept = slept_ns / w->tick_ns;
+	uint64_t now = walk_u64(w, walk_symbol(w, S_JIFFIES)) + (slept > LATE_TICKS ? slept : 0);
 	int64_t since = (int64_t)(now - walk_get(w, bdev, F_BDEV_STAMP));
 
 	return since > 0 ? (uint64_t)since : 0;

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What statfs(2) would say of the filesystems on block devices that the guest's first process sees
- * mounted, by their mount points.
+ * Where filesystems on block devices are mounted, as the guest's first process sees them; what
+ * statfs(2) would say of each is in walk_statfs.c.
  *
- * Read are ext4, xfs and overlays of them; an overlay's numbers are those of its upper layer, as
- * statfs has it. A directory of a filesystem that is mounted in a second place (a bind mount) is
- * left out when the filesystem itself is mounted: its numbers are the same.
+ * A directory of a filesystem that is mounted in a second place (a bind mount) is left out when the
+ * filesystem itself is mounted: its numbers are the same.
  *
- * Source: fs/namespace.c, fs/d_path.c (prepend_path), fs/proc_namespace.c, and statfs of each kind:
- * fs/ext4/super.c, fs/xfs/xfs_super.c, fs/overlayfs/super.c.
+ * Source: fs/namespace.c, fs/d_path.c (prepend_path), fs/proc_namespace.c.
  */
 #include <errno.h>
 
@@ -16,11 +14,9 @@
 #include "userspace/host/guest/walk.h"
 
 #define MOUNTS_MAX     128u
-#define LEVELS_MAX     16u /* of mounts in mounts */
-#define COMPONENTS_MAX 32u /* of a path */
-#define NAME_CAP       64
+#define LEVELS_MAX     16u         /* of mounts in mounts */
+#define COMPONENTS_MAX 32u         /* of a path */
 #define CURSOR         0x10000000u /* MNT_CURSOR: a reader's place in the list, not a mount */
-#define EXT4_MINIX_DF  0x80u       /* EXT4_MOUNT_MINIX_DF of fs/ext4/ext4.h */
 #define TREE_NODE_LEFT 16u         /* struct rb_node: parent and colour, right, left */
 
 struct found {
@@ -32,107 +28,6 @@ struct visit {
 	uint64_t namespace, root_mount, root_dentry; /* of the guest's first process */
 	struct found found[GUEST_MOUNTS_MAX];        /* of what is in w->out->mounts */
 };
-
-/* ---- kinds of filesystems ------------------------------------------------------------------- */
-
-static void read_ext4(struct walk *w, uint64_t super, struct guest_mount *out)
-{
-	uint64_t info = walk_get(w, super, F_SUPER_INFO), disk = walk_get(w, info, F_EXT4_SUPER);
-	uint32_t bits = (uint32_t)walk_get(w, info, F_EXT4_CLUSTER_BITS) & 31;
-	uint64_t blocks =
-		walk_get(w, disk, F_EXT4_BLOCKS_HIGH) << 32 | walk_get(w, disk, F_EXT4_BLOCKS_LOW);
-	uint64_t reserved =
-		walk_get(w, disk, F_EXT4_ROOTS_HIGH) << 32 | walk_get(w, disk, F_EXT4_ROOTS_LOW);
-	bool minix = (walk_get(w, info, F_EXT4_OPTIONS) & EXT4_MINIX_DF) != 0;
-	int64_t free = walk_counter_sum(w, walk_place(w, info, F_EXT4_FREE)) -
-	               walk_counter_sum(w, walk_place(w, info, F_EXT4_DIRTY));
-
-	reserved += walk_get(w, info, F_EXT4_RESERVED) << bits;
-	out->block_bytes = walk_get(w, super, F_SUPER_BLOCK_BYTES);
-	out->blocks = blocks - (minix ? 0 : walk_get(w, info, F_EXT4_OVERHEAD) << bits);
-	out->blocks_free = (uint64_t)MAX(free, (int64_t)0) << bits;
-	out->blocks_avail = out->blocks_free < reserved ? 0 : out->blocks_free - reserved;
-}
-
-static void read_xfs(struct walk *w, uint64_t super, struct guest_mount *out)
-{
-	uint64_t info = walk_get(w, super, F_SUPER_INFO);
-	uint64_t log = walk_get(w, info, F_XFS_LOG_START) ? walk_get(w, info, F_XFS_LOG_BLOCKS) : 0;
-	int64_t free = walk_counter_sum(w, walk_place(w, info, F_XFS_FREE));
-
-	free -= (int64_t)walk_get(w, info, F_XFS_SET_ASIDE) +
-	        (int64_t)walk_get(w, info, F_XFS_TREE_BLOCKS);
-	out->block_bytes = walk_get(w, info, F_XFS_BLOCK_BYTES);
-	out->blocks = walk_get(w, info, F_XFS_BLOCKS) - log;
-	out->blocks_free = out->blocks_avail = (uint64_t)MAX(free, (int64_t)0);
-}
-
-static const struct kind {
-	const char *name;
-	enum profile_need need;
-	void (*read)(struct walk *w, uint64_t super, struct guest_mount *out);
-} kinds[] = {
-	{ "ext4", NEED_EXT4, read_ext4 },
-	{ "ext3", NEED_EXT4, read_ext4 }, /* by the same driver */
-	{ "xfs", NEED_XFS, read_xfs },
-};
-
-static void name_of(struct walk *w, uint64_t super, char dst[NAME_CAP])
-{
-	walk_text(w, walk_get(w, walk_get(w, super, F_SUPER_TYPE), F_FS_TYPE_NAME), dst, NAME_CAP);
-}
-
-/* Disks that stand for something else: files, memory. */
-static bool is_on_a_disk(struct walk *w, uint64_t super)
-{
-	static const char *const others[] = { "loop", "ram", "zram" };
-	uint64_t bdev = walk_get(w, super, F_SUPER_BDEV);
-	char name[GUEST_NAME_CAP];
-
-	if (bdev == 0)
-		return false;
-	walk_text(w, walk_place(w, walk_get(w, bdev, F_BDEV_DISK), F_DISK_NAME), name,
-	          sizeof(name));
-	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
-		if (strncmp(name, others[i], strlen(others[i])) == 0)
-			return false;
-	}
-	return true;
-}
-
-/* The filesystem that an overlay writes to; without one, the uppermost that it reads. */
-static uint64_t below_overlay(struct walk *w, uint64_t super)
-{
-	uint64_t layers = walk_get(w, walk_get(w, super, F_SUPER_INFO), F_OVERLAY_LAYERS);
-	uint64_t vfs = walk_get(w, layers, F_OVERLAY_LAYER_MOUNT);
-
-	if (vfs == 0)
-		vfs = walk_get(w, layers + (uint64_t)walk_value(w, V_OVERLAY_LAYER_BYTES),
-		               F_OVERLAY_LAYER_MOUNT);
-	return vfs ? walk_get(w, vfs, F_VFS_SUPER) : 0;
-}
-
-static bool read_filesystem(struct walk *w, uint64_t super, struct guest_mount *out)
-{
-	char name[NAME_CAP];
-
-	name_of(w, super, name);
-	if (strcmp(name, "overlay") == 0 && profile_has(w->p, NEED_OVERLAY)) {
-		super = below_overlay(w, super);
-		if (super == 0)
-			return false;
-		name_of(w, super, name);
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		if (strcmp(name, kinds[i].name) != 0 || !profile_has(w->p, kinds[i].need))
-			continue;
-		if (!is_on_a_disk(w, super))
-			return false;
-		kinds[i].read(w, super, out);
-		return true;
-	}
-	return false;
-}
 
 /* ---- where it is mounted -------------------------------------------------------------------- */
 
@@ -203,7 +98,7 @@ static void look_at(struct walk *w, struct visit *v, uint64_t mount)
 	if (walk_get(w, vfs, F_VFS_FLAGS) & CURSOR)
 		return;
 	super = walk_get(w, vfs, F_VFS_SUPER);
-	if (!read_filesystem(w, super, &m) || !path_of(w, v, mount, m.path))
+	if (!walk_statfs(w, super, &m) || !path_of(w, v, mount, m.path))
 		return;
 	at = place_of(w, m.path);
 	if (at == GUEST_MOUNTS_MAX)

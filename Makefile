@@ -29,7 +29,7 @@ ALL_CFLAGS := -std=gnu11 $(WARNINGS) $(COMMON) \
 ALL_CXXFLAGS := -std=c++17 $(WARNINGS_ALL) $(COMMON)
 ALL_LDFLAGS := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(SANFLAGS) $(LDFLAGS)
 LIBS       := -lbpf -lelf -lz -lmicrohttpd -ljansson -lcurl-gnutls -lsnappy -lyaml -lxxhash \
-	      -lre2 -llzma -lzstd -llz4 -lsodium -lgnutls -lroaring -lm -lpthread
+	      -lre2 -llzma -lzstd -llz4 -lsodium -lgnutls -lroaring -ldevmapper -lm -lpthread
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -I. -Wall -Wextra -Werror \
 	      -Wno-unused-parameter -idirafter /usr/include/$(shell $(CC) -print-multiarch)
 
@@ -51,14 +51,16 @@ STORE_OBJ := $(call obj,$(call src,store))
 MQL_OBJ   := $(call obj,$(call src,api/mql))
 HOST_OBJ  := $(call obj,$(filter-out %/main.c,$(call src,userspace/host userspace/host/delivery \
 	     userspace/host/proxy userspace/host/scrape)))
+VOLUMES_OBJ := $(call obj,$(filter-out %/main.c,$(call src,userspace/volumes)))
 GUEST_OBJ := $(call obj,$(call src,userspace/host/guest))
 CTL_OBJ   := $(call obj,$(filter-out %/main.c,$(call src,userspace/ctl)))
 API_OBJ   := $(call obj,$(filter-out %/main.c,$(call src,api api/http api/auth api/handlers)))
 # In link order: who needs comes before who is needed.
-ARCHIVES  := $(foreach l,ctl api host guest mql store wire base,$(call LIB,$(l)))
+ARCHIVES  := $(foreach l,ctl api host guest volumes mql store wire base,$(call LIB,$(l)))
 
 PROGRAMS  := $(if $(wildcard userspace/host/main.c),$(O)/periscope-host) \
 	     $(if $(wildcard api/main.c),$(O)/periscope-region) \
+	     $(if $(wildcard userspace/volumes/main.c),$(O)/periscope-host-volumes) \
 	     $(if $(wildcard userspace/ctl/main.c),$(O)/periscope)
 UNIT      := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/test_*.c))
 BPF_TESTS := $(patsubst %.c,$(O)/%,$(wildcard tests/bpf/test_*.c))
@@ -83,6 +85,7 @@ $(call LIB,store): $(STORE_OBJ)
 $(call LIB,mql): $(MQL_OBJ)
 $(call LIB,host): $(HOST_OBJ)
 $(call LIB,guest): $(GUEST_OBJ)
+$(call LIB,volumes): $(VOLUMES_OBJ)
 $(call LIB,ctl): $(CTL_OBJ)
 $(call LIB,api): $(API_OBJ)
 $(O)/lib/%.a:
@@ -90,6 +93,7 @@ $(O)/lib/%.a:
 	$(call say,AR,$@)$(AR) rcs $@ $^
 
 $(O)/periscope-host: $(O)/userspace/host/main.o
+$(O)/periscope-host-volumes: $(O)/userspace/volumes/main.o
 $(O)/periscope-region: $(O)/api/main.o
 $(O)/periscope: $(O)/userspace/ctl/main.o
 $(PROGRAMS): $(O)/commit.o $(ARCHIVES)

@@ -44,8 +44,9 @@ PEAKS = {"fly_instance_cpu_peak_ratio", "fly_instance_net_recv_bytes_peak",
 
 
 def rows_of_running():
-    """The catalogue's rows that every VM has which has run for a while."""
-    return {name: extra for name, extra in catalogue().items() if name not in AT_THE_END}
+    """The catalogue's rows that every VM has which has run for a while; volumes are a thing apart."""
+    return {name: extra for name, extra in catalogue().items()
+            if name not in AT_THE_END and not name.startswith("fly_volume_")}
 
 
 def selector(name, **labels):

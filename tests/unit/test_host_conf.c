@@ -63,6 +63,7 @@ static void test_defaults(void **state)
 	assert_string_equal("", c.cpu_class);
 	assert_true(c.peaks_enabled);
 	assert_int_equal(300000, c.exits_hold_ms);
+	assert_string_equal("/run/periscope-volumes/socket", c.volumes_socket);
 	assert_double_near(0.01, c.peaks_cpu_max_ratio, 0);
 }
 
@@ -79,6 +80,7 @@ static const char full[] =
 	"cpu_class: tiny\n"
 	"peaks: {enabled: false, cpu_max: 0.5}\n"
 	"exits: {hold: 1m}\n"
+	"volumes: {socket: /srv/volumes}\n"
 	"samples_per_collection: 5000\n"
 	"guest: {profiles: /srv/profiles}\n"
 	"log_level: debug\n"
@@ -214,6 +216,7 @@ static void test_every_setting(void **state)
 	assert_string_equal("tiny", c.cpu_class);
 	assert_false(c.peaks_enabled);
 	assert_int_equal(60000, c.exits_hold_ms);
+	assert_string_equal("/srv/volumes", c.volumes_socket);
 	assert_double_near(0.5, c.peaks_cpu_max_ratio, 0);
 	assert_int_equal(5000, c.tick_samples_max);
 	assert_string_equal("/srv/profiles", c.guest_profiles);
@@ -258,7 +261,7 @@ static void test_printing(void **state)
 
 	(void)state;
 	good(full, &c);
-	assert_int_equal(41, host_conf_schema.n);
+	assert_int_equal(42, host_conf_schema.n);
 	conf_print(&host_conf_schema, &c, &once);
 	good(buf_cstr(&once), &again);
 	conf_print(&host_conf_schema, &again, &twice);
@@ -329,6 +332,7 @@ static const struct {
 	  "t: cpu_classes.a.quota: above its period" },
 	{ "cpu_classes: {a: {period: 80ms, quota: 5ms, balance_start: 5s}}",
 	  "t: cpu_classes.a.balance_start: above balance_max" },
+	{ "volumes: {socket: v}", "t: volumes.socket: expected a path that begins with /" },
 	{ "cpu_class: big", "t: cpu_class: there is no class \"big\"" },
 	{ "peaks: {cpu_max: 2}", "peaks.cpu_max" },
 	{ "interval: 99ms", "interval" },

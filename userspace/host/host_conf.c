@@ -257,6 +257,8 @@ static int check(const struct host_conf *c, const char *const *known, struct err
 		return err_set(e, -EINVAL, "guest.profiles: expected a path that begins with /");
 	if (c->state_dir[0] != '/')
 		return err_set(e, -EINVAL, "state_dir: expected a path that begins with /");
+	if (c->volumes_socket[0] != '/')
+		return err_set(e, -EINVAL, "volumes.socket: expected a path that begins with /");
 	r = check_classes(c, e);
 	if (r < 0)
 		return r;

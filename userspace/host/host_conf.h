@@ -25,6 +25,7 @@ struct host_conf {
 	struct conf_structs cpu_classes; /* of struct cpu_class */
 	bool peaks_enabled;
 	int64_t exits_hold_ms;
+	char *volumes_socket;
 	double peaks_cpu_max_ratio;
 	bool discovery_enabled;
 	char *discovery_org, *discovery_app, *discovery_instance, *discovery_region;

@@ -276,6 +276,19 @@ static void overlay_disks(const struct registry *r, struct vm *vm, const struct 
 	}
 }
 
+static void overlay_volumes(const struct registry *r, struct vm *vm, const struct vm_spec *s)
+{
+	for (vm->n_volumes = 0; vm->n_volumes < s->n_volumes; vm->n_volumes++) {
+		struct vm_volume *v = &vm->volumes[vm->n_volumes];
+		struct vm_disk at = { 0 };
+
+		COPY(v->id, s->volumes[vm->n_volumes].id);
+		COPY(at.path, s->volumes[vm->n_volumes].device);
+		discover_disk_identity(r->world.proc, 0, &at);
+		v->dev = at.dev;
+	}
+}
+
 /* The texts were checked when the description was read. */
 static void overlay_network(struct vm *vm, const struct vm_spec *s)
 {
@@ -343,6 +356,7 @@ static void overlay_spec(const struct registry *r, struct vm *vm, const struct v
 		overlay_taps(vm, s);
 	if (s->n_disks > 0)
 		overlay_disks(r, vm, s);
+	overlay_volumes(r, vm, s);
 	overlay_network(vm, s);
 }
 

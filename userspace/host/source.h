@@ -61,4 +61,5 @@ extern const struct source_ops guest_source;     /* src_guest.c */
 extern const struct source_ops vm_task_source;   /* src_vm_task.c: bpf/vm_task.bpf.c */
 extern const struct source_ops diskstats_source; /* src_diskstats.c */
 extern const struct source_ops taps_source;      /* src_taps.c */
+extern const struct source_ops volumes_source;   /* src_volumes.c: userspace/volumes */
 extern const struct source_ops proxy_source;     /* proxy/src_proxy.c: bpf/proxy.bpf.c */

@@ -9,6 +9,7 @@ const struct source_ops *const source_table[] = {
 	&vm_task_source,
 	&diskstats_source,
 	&taps_source,
+	&volumes_source,
 	&proxy_source,
 	&life_source, /* last: at a VM's end it looks at what the others have said */
 	NULL,

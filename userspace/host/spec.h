@@ -18,7 +18,7 @@
 #include "userspace/host/vm.h"
 
 #define SPEC_BYTES_MAX     ((size_t)64 << 10)
-#define SPEC_VOLUMES_MAX   16
+#define SPEC_VOLUMES_MAX   VM_VOLUMES_MAX
 #define SPEC_METRICS_MAX   VM_SCRAPES_MAX
 #define SPEC_PROCESSES_MAX 8
 #define SPEC_PATH_CAP      VM_SCRAPE_PATH_CAP

@@ -18,11 +18,12 @@
 #include "userspace/base/sample.h"
 #include "userspace/host/net_addr.h"
 
-#define VM_TAPS_MAX   16
-#define VM_DISKS_MAX  32
-#define VM_VCPUS_MAX  256
-#define VM_LABEL_CAP  128 /* bytes of app, region, …, NUL included */
-#define VM_DEVICE_CAP 32
+#define VM_TAPS_MAX    16
+#define VM_DISKS_MAX   32
+#define VM_VOLUMES_MAX 16
+#define VM_VCPUS_MAX   256
+#define VM_LABEL_CAP   128 /* bytes of app, region, …, NUL included */
+#define VM_DEVICE_CAP  32
 
 #define VM_ADDRESSES_MAX 8
 #define VM_HOSTNAMES_MAX 16
@@ -52,6 +53,11 @@ struct vm_disk {
 	char path[256];
 };
 
+struct vm_volume {
+	char id[VM_LABEL_CAP];
+	dev_t dev; /* 0 = not there */
+};
+
 struct vm_vcpu {
 	pid_t tid;
 	uint16_t cpu_id; /* as the guest counts */
@@ -75,8 +81,9 @@ struct vm {
 	uint64_t memory_bytes; /* 0 = not said */
 	struct vm_tap taps[VM_TAPS_MAX];
 	struct vm_disk disks[VM_DISKS_MAX];
+	struct vm_volume volumes[VM_VOLUMES_MAX];
 	struct vm_vcpu vcpus[VM_VCPUS_MAX];
-	uint32_t n_taps, n_disks, n_vcpus;
+	uint32_t n_taps, n_disks, n_volumes, n_vcpus;
 	/* What the proxies know it by: its own addresses, and names and listeners of its app. */
 	struct net_addr addresses[VM_ADDRESSES_MAX];
 	struct net_endpoint listeners[VM_LISTENERS_MAX];

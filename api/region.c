@@ -65,7 +65,9 @@ bool region_serves(const struct region *region, const struct access *access, str
 		    (strcmp(orgs->v[i], REGION_ANY_ORG) == 0 && store_org_is_valid(org)))
 			return true;
 	}
-	return access && access_org(access, org);
+	if (access && access_org(access, org))
+		return true;
+	return str_eq(org, region_hosts_org(region, access));
 }
 
 struct str region_first_org(const struct region *region)
@@ -74,6 +76,13 @@ struct str region_first_org(const struct region *region)
 
 	return orgs->n > 0 && strcmp(orgs->v[0], REGION_ANY_ORG) != 0 ? str_from(orgs->v[0])
 	                                                              : STR_NULL;
+}
+
+struct str region_hosts_org(const struct region *region, const struct access *access)
+{
+	struct str first = access ? STR_NULL : region_first_org(region);
+
+	return first.len > 0 ? first : str_from(region->conf.hosts_org);
 }
 
 static void log_access(const struct access *a)

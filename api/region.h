@@ -60,11 +60,14 @@ void region_settings(struct region *region, struct region_conf *ret);
 /* The access files as they are now, to be put back; NULL when there are none: no tokens. */
 struct access *region_access(struct region *region);
 
-/* Is @org one of the settings ("*": any slug is) or of the access files? */
+/* Is @org one of the settings ("*": any slug is), of the access files, or the hosts' own? */
 bool region_serves(const struct region *region, const struct access *access, struct str org);
 
 /* Whose is the root path, without tokens? Empty when the settings name nobody. */
 struct str region_first_org(const struct region *region);
+
+/* Whose is a series that a host writes without naming anybody, its own for example? */
+struct str region_hosts_org(const struct region *region, const struct access *access);
 
 /* The signals that region_run() waits for; block them before any thread is started. */
 void region_block_signals(void);

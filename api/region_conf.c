@@ -56,6 +56,10 @@ int region_conf_check(const struct region_conf *conf, struct err *e)
 			"listen: %.80s can be reached from outside; without tokens (access) only"
 			" loopback addresses like 127.0.0.1:8428 are served",
 			conf->listen);
+	if (!store_org_is_valid(str_from(conf->hosts_org)))
+		return err_set(e, -EINVAL,
+		               "hosts.organisation: \"%.80s\" is not a slug of a-z, 0-9, _ and -",
+		               conf->hosts_org);
 	if (orgs->n == 0 && conf->access[0] == '\0')
 		return err_set(e, -EINVAL, "organisations: at least one must be named");
 	for (size_t i = 0; i < orgs->n; i++) {

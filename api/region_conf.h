@@ -29,6 +29,9 @@ struct region_conf {
 	int64_t labels_timeout_ms, labels_series_max, labels_answer_max;
 
 	int64_t ingest_workers, ingest_waiting_max;
+
+	char *hosts_org, *hosts_destination, *hosts_up;
+	int64_t hosts_late_ms, hosts_window_ms;
 };
 
 extern const struct conf_schema region_conf_schema;

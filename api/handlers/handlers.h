@@ -30,6 +30,9 @@ int h_active_queries(struct region *region, struct request *req, struct response
 int h_top_queries(struct region *region, struct request *req, struct response *resp);
 int h_metric_names_stats(struct region *region, struct request *req, struct response *resp);
 
+/* h_hosts.c */
+int h_hosts(struct region *region, struct request *req, struct response *resp);
+
 /* h_status.c, h_constant.c */
 int h_constant(struct region *region, struct request *req, struct response *resp);
 int h_flags(struct region *region, struct request *req, struct response *resp);

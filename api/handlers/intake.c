@@ -63,8 +63,8 @@ static int take_org(const struct intake *in, struct label *labels, uint32_t *n, 
 			return wrong_org(named, e);
 		org = named;
 	}
-	if (org.len == 0 && !req->access)
-		org = region_first_org(in->region);
+	if (org.len == 0 && req->grant.hosts)
+		org = region_hosts_org(in->region, req->access);
 	if (org.len == 0)
 		return err_set(e, -EPERM, "a series does not name its organisation (label %s)",
 		               LABEL_ORG);
@@ -150,8 +150,8 @@ void intake_metadata(struct intake *in, const struct rw_metadata *v, size_t n)
 		const struct metadata_def def = { family_of(v[i].name, v[i].type), v[i].help,
 			                          v[i].unit, (enum rw_type)v[i].type };
 
-		if (org.len == 0 && !req->access)
-			org = region_first_org(in->region);
+		if (org.len == 0 && req->grant.hosts)
+			org = region_hosts_org(in->region, req->access);
 		if (org.len > 0 &&
 		    (req->org.len == 0 || v[i].org.len == 0 || str_eq(req->org, v[i].org)) &&
 		    region_serves(in->region, req->access, org))

@@ -25,6 +25,7 @@
 #include "userspace/host/discover.h"
 #include "userspace/host/drops.h"
 #include "userspace/host/host_conf.h"
+#include "userspace/host/own_series.h"
 #include "userspace/host/registry.h"
 #include "userspace/host/sampler.h"
 #include "userspace/host/scrape/scraper.h"
@@ -75,6 +76,7 @@ struct host {
 	size_t n_ended, ended_cap;
 	struct sampler sampler;
 	struct stamper stamper;
+	struct own_series own;
 	uint64_t n_lost_seen;
 	int epoll_fd, timer_fd, sample_fd, signal_fd;
 	bool ending, in_life;
@@ -201,6 +203,8 @@ static int collect(struct host *h, struct batch **ret)
 
 	if (r < 0)
 		return r;
+	if (own_series_add(&h->own, h->conf, now_ms, b) < 0)
+		log_warn("collection: no room for the daemon's own series");
 	r = registry_collect(h->registry, now_ms, b);
 	if (r < 0 && r != -ENOSPC)
 		return r;

@@ -13,7 +13,6 @@
 #include "userspace/host/foreign.h"
 
 #define ABOUT_SAMPLES 16u /* room for the samples about the scrape */
-#define HELP_MAX      1024u
 
 static const char *const refusals[SCRAPE_REFUSALS] = {
 	[SCRAPE_TAKEN] = "",
@@ -31,89 +30,29 @@ const char *scrape_refusal_name(enum scrape_refusal r)
 	return refusals[r];
 }
 
-static const struct {
-	const char *name;
-	enum rw_type type;
-} types[] = {
-	{ "counter", RW_TYPE_COUNTER },     { "gauge", RW_TYPE_GAUGE },
-	{ "histogram", RW_TYPE_HISTOGRAM }, { "gaugehistogram", RW_TYPE_GAUGEHISTOGRAM },
-	{ "summary", RW_TYPE_SUMMARY },     { "info", RW_TYPE_INFO },
-	{ "stateset", RW_TYPE_STATESET },
-};
-
 /* ---- metadata ------------------------------------------------------------------------------- */
-
-/* Lines about a family stand before its samples; those of another one begin it. */
-static struct family *family_of(struct reading *r, struct str name)
-{
-	struct family *f = &r->family;
-
-	if (name.len > sizeof(f->name))
-		return NULL;
-	if (name.len == f->name_len && memcmp(name.p, f->name, name.len) == 0)
-		return f;
-	memcpy(f->name, name.p, name.len);
-	f->name_len = name.len;
-	f->type = RW_TYPE_UNKNOWN;
-	f->unit = STR_NULL;
-	f->kept = NULL;
-	buf_clear(&f->help);
-	return f;
-}
 
 static int on_metadata(void *ctx, struct str name, struct str type, struct str help)
 {
 	struct reading *r = ctx;
-	struct family *f = r->of->with_metadata ? family_of(r, name) : NULL;
 
-	for (size_t i = 0; f && i < ARRAY_SIZE(types); i++) {
-		if (str_eqc(type, types[i].name))
-			f->type = types[i].type;
-	}
-	if (f && help.len > 0 && utf8_is_valid(help)) {
-		buf_clear(&f->help);
-		buf_put(&f->help, help.p, MIN(help.len, (size_t)HELP_MAX));
-	}
+	if (r->of->with_metadata)
+		family_say(&r->family, name, type, help);
 	return 0;
 }
 
 static int on_unit(void *ctx, struct str name, struct str unit)
 {
 	struct reading *r = ctx;
-	struct family *f = r->of->with_metadata ? family_of(r, name) : NULL;
 
-	if (!f || unit.len > sizeof(f->unit_text) || !utf8_is_valid(unit))
-		return 0;
-	memcpy(f->unit_text, unit.p, unit.len);
-	f->unit = (struct str){ f->unit_text, unit.len };
+	if (r->of->with_metadata)
+		family_say_unit(&r->family, name, unit);
 	return 0;
-}
-
-/* Of the family, or of it with one of the endings that a type has. */
-static bool is_member(const struct family *f, struct str name)
-{
-	static const char *const endings[] = { "",       "_total",   "_bucket", "_sum",
-		                               "_count", "_created", "_info" };
-
-	if (f->name_len == 0 || !str_starts(name, (struct str){ f->name, f->name_len }))
-		return false;
-	for (size_t i = 0; i < ARRAY_SIZE(endings); i++) {
-		if (str_eqc(str_skip(name, f->name_len), endings[i]))
-			return true;
-	}
-	return false;
 }
 
 static const struct rw2_meta *meta_of(struct reading *r, struct str name)
 {
-	struct family *f = &r->family;
-	const struct rw2_meta meta = { f->type, buf_str(&f->help), f->unit };
-
-	if (!r->of->with_metadata || !is_member(f, name))
-		return NULL;
-	if (!f->kept)
-		f->kept = batch_keep_meta(r->batch, &meta);
-	return f->kept;
+	return r->of->with_metadata ? family_meta(&r->family, r->batch, name) : NULL;
 }
 
 /* ---- lines ---------------------------------------------------------------------------------- */
@@ -251,7 +190,7 @@ void reading_done(struct reading *r)
 	batch_free(r->batch);
 	r->batch = NULL;
 	promtext_reader_done(&r->text);
-	buf_done(&r->family.help);
+	family_done(&r->family);
 }
 
 size_t reading_memory_bytes(const struct reading *r)

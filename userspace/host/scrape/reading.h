@@ -21,10 +21,10 @@
 
 #include "userspace/base/str.h"
 #include "userspace/host/batch.h"
+#include "userspace/host/family.h"
 #include "userspace/host/scrape/scrape_conf.h"
 #include "userspace/host/scrape/series_set.h"
 #include "userspace/wire/promtext.h"
-#include "userspace/wire/rw2.h"
 
 enum scrape_refusal {
 	SCRAPE_TAKEN,
@@ -60,16 +60,8 @@ struct reading {
 	uint64_t first_bad_line;
 	char first_bad[160];
 	enum scrape_refusal refusal;
-	char why[160]; /* it was refused */
-	struct family {
-		char name[LABEL_NAME_MAX];
-		size_t name_len;
-		struct buf help;
-		struct str unit;
-		uint32_t type;               /* enum rw_type */
-		const struct rw2_meta *kept; /* in the batch; NULL = not yet */
-		char unit_text[LABEL_NAME_MAX];
-	} family; /* the one whose lines are being read */
+	char why[160];        /* it was refused */
+	struct family family; /* the one whose lines are being read */
 };
 
 /* @of, @conf and @series are borrowed until the end. 0 or -ENOMEM. */

@@ -518,6 +518,7 @@ static void test_pid_file_and_cgroup(void **state)
 	assert_int_equal(0, mkfifo(path, 0600));
 	put_spec(&g, "i-1", "web", process);
 	assert_quiet(&g, SECOND_MS);
+	assert_int_equal(0, unlink(path));
 	assert_int_equal(0, file_replace(path, "-1\n", 3, 0644));
 	assert_quiet(&g, 2 * SECOND_MS);
 	assert_int_equal(0, file_replace(path, " 5000001\nmore\n", 14, 0644));

@@ -100,11 +100,25 @@ static int write_new(const char *path, const void *p, size_t bytes, mode_t mode,
 	return r;
 }
 
+/* Into what is no file: a terminal, /dev/null, a pipe, but only if somebody reads it. */
+static int write_in_place(const char *path, const void *p, size_t bytes)
+{
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+	if (fd < 0 || fcntl(fd, F_SETFL, 0) < 0)
+		return neg_errno();
+	return file_write_fd(fd, p, bytes);
+}
+
 static int replace(const char *path, const void *p, size_t bytes, mode_t mode, bool sync)
 {
 	char tmp[PATH_MAX];
+	struct stat st;
 	int r;
 
+	/* As root the rename would go well, and take /dev/null away from everybody. */
+	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode))
+		return write_in_place(path, p, bytes);
 	if (snprintf(tmp, sizeof(tmp), "%s.new", path) >= (int)sizeof(tmp))
 		return -ENAMETOOLONG;
 	r = write_new(tmp, p, bytes, mode, sync);

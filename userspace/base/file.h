@@ -30,8 +30,8 @@ int file_read_regular_at(int dirfd, const char *path, struct buf *b, size_t max_
 int file_write_fd(int fd, const void *p, size_t bytes);
 
 /*
- * Write-new, fsync, rename, fsync of the folder: a reader sees the old or the new file,
- * never less.
+ * Write-new, fsync, rename, fsync of the folder: a reader sees the old or the new file, never less.
+ * What is there and is no file, like a device, is not replaced but written to.
  */
 int file_replace(const char *path, const void *p, size_t bytes, mode_t mode);
 /* The same without waiting for the disk: for what need not outlive the machine's next boot. */

@@ -197,7 +197,10 @@ class ExitCodes(TestCase):
                     "--listen", "127.0.0.1:0", before=NOBODY)
         # In a network namespace of its own nobody has opened the low ports to everybody.
         fresh = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh", *NOBODY]
-        settings = self.write("host.yml", f"vms_dir: {self.tmp}/vms.d\nlisten: 127.0.0.1:80\n")
+        queue = self.tmp / "queue"
+        queue.mkdir()
+        queue.chmod(0o777)
+        settings = self.write("host.yml", f"vms_dir: {self.tmp}/vms.d\nlisten: 127.0.0.1:80\nqueue:\n  dir: {queue}\n")
         self.expect(4, "Permission denied", "periscope-host", "--config", settings,
                     "--log-level", "error", before=fresh)
 

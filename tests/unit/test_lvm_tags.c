@@ -67,6 +67,7 @@ static void test_what_is_left_out(void **state)
 		VG "|aaaaaa|periscope.volume=v\n",
 		VG "|" LV_A "a|periscope.volume=v\n",
 		LV_A "|periscope.volume=v\n",
+		VG "|aaaaaa-aaaa-aaaa-aaaa-aaaa-aaaa-aaaaa\xc3|periscope.volume=v\n",
 		VG "|" LV_A "|periscope.volume=\n",
 		VG "|" LV_A "|periscope.size=1\n",
 	};

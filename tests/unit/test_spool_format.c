@@ -123,6 +123,10 @@ static void test_bounds(void **state)
 	bad.payload_bytes = SPOOL_PAYLOAD_BYTES_MAX + 1;
 	spool_put_record(head, &bad);
 	assert_int_equal(-EBADMSG, spool_get_record(head, sizeof(head), &r));
+	bad = record;
+	bad.appended_ms = -1;
+	spool_put_record(head, &bad);
+	assert_int_equal(-EBADMSG, spool_get_record(head, sizeof(head), &r));
 }
 
 static void test_search(void **state)

@@ -27,6 +27,13 @@ void lvm_tags_done(struct lvm_tags *t)
 
 /* ---- the answer ----------------------------------------------------------------------------- */
 
+/* The 64 letters of lvm2's format of identifiers. */
+static bool is_uuid_char(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	       c == '!' || c == '#';
+}
+
 /* Appends an UUID without its dashes. */
 static bool put_uuid(struct str text, char *dst, size_t *len)
 {
@@ -35,7 +42,7 @@ static bool put_uuid(struct str text, char *dst, size_t *len)
 	for (size_t i = 0; i < text.len; i++) {
 		if (text.p[i] == '-')
 			continue;
-		if (n++ == UUID_CHARS)
+		if (n++ == UUID_CHARS || !is_uuid_char(text.p[i]))
 			return false;
 		dst[(*len)++] = text.p[i];
 	}

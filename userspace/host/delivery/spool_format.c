@@ -90,7 +90,7 @@ int spool_get_record(const uint8_t *src, size_t bytes, struct spool_record *ret)
 	r.lanes = p[1];
 	r.settled = p[3] == SPOOL_MARK_SETTLED;
 	if (r.lanes == 0 || r.lanes > SPOOL_LANES_MAX || r.lane >= r.lanes ||
-	    r.payload_bytes > SPOOL_PAYLOAD_BYTES_MAX)
+	    r.payload_bytes > SPOOL_PAYLOAD_BYTES_MAX || r.appended_ms < 0)
 		return -EBADMSG;
 	*ret = r;
 	return 0;

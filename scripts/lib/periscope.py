@@ -44,9 +44,10 @@ PEAKS = {"fly_instance_cpu_peak_ratio", "fly_instance_net_recv_bytes_peak",
 
 
 def rows_of_running():
-    """The catalogue's rows that every VM has which has run for a while; volumes are a thing apart."""
+    """The catalogue's rows that every VM has which has run for a while. Volumes are a thing apart, and so are
+    scrapes, which only an app with metrics of its own has."""
     return {name: extra for name, extra in catalogue().items()
-            if name not in AT_THE_END and not name.startswith("fly_volume_")}
+            if name not in AT_THE_END and name != "up" and not name.startswith(("fly_volume_", "scrape_"))}
 
 
 def selector(name, **labels):

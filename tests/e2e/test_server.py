@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """The region as a server of many: tokens over the wire, organisations in turn, clients that are slow, that
 hang up, that like their answers packed, or that are web pages. Standard library only."""

@@ -174,6 +174,7 @@ check-rig-smoke: $(BPF_TESTS) # the part of it that fits into `make check`
 
 check-e2e: $(PROGRAMS) ## Both programs on loopback, with real micro-VMs (root; else skipped)
 	$(Q)scripts/proxies
+	$(Q)scripts/exporters
 	$(Q)O=$(O) scripts/run-tests e2e $(wildcard tests/e2e/test_*.py)
 
 check-proxy: $(PROXY_TOOLS) ## nginx and haproxy against their own logs: the whole matrix (root)

@@ -2,11 +2,12 @@
 /*
  * Writing: a batch of series through the log into the head.
  *
- *	look_up   each key's series: one probe; a new key is resolved and its series made
- *	take      samples that are out of range are refused, the others noted
+ *	look_up   each key's series, mostly the one behind the last; a new key is resolved and its
+ *	          series made
+ *	take      samples that are out of range or above a limit are refused, the others noted
  *	encode    the batch's SAMPLES record, without any lock
  *	log       under the log's lock only what depends on the place in the log: registrations of
- *	          series that this segment has not seen, and a copy of the record
+ *	          series that this chain has not seen, and a copy of the record
  *	add       samples into the head, once they are durable
  */
 #include "store/store_int.h"
@@ -14,7 +15,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "store/wal_frame.h"
+#include "store/maintain.h"
 #include "store/wal_record.h"
 #include "userspace/base/alloc.h"
 #include "userspace/base/clock.h"
@@ -40,10 +41,16 @@ bool store_org_is_valid(struct str org)
 const char *store_refusal_name(enum store_refusal why)
 {
 	static const char *const names[STORE_REFUSED_N] = {
-		[STORE_REFUSED_TOO_OLD] = "too_old",  [STORE_REFUSED_TOO_NEW] = "too_new",
-		[STORE_REFUSED_NO_NAME] = "no_name",  [STORE_REFUSED_LABELS] = "labels",
-		[STORE_REFUSED_UTF8] = "utf8",        [STORE_REFUSED_NAN] = "nan",
+		[STORE_REFUSED_TOO_OLD] = "too_old",
+		[STORE_REFUSED_TOO_NEW] = "too_new",
+		[STORE_REFUSED_NO_NAME] = "no_name",
+		[STORE_REFUSED_LABELS] = "labels",
+		[STORE_REFUSED_UTF8] = "utf8",
+		[STORE_REFUSED_NAN] = "nan",
 		[STORE_REFUSED_ORG] = "organisation",
+		[STORE_REFUSED_SERIES] = "series",
+		[STORE_REFUSED_NEW_SERIES] = "new_series",
+		[STORE_REFUSED_RATE] = "rate",
 	};
 
 	return names[why];
@@ -66,7 +73,9 @@ struct batch {
 	struct key_hash *hashes;
 	struct sample *kept; /* those of series with refused ones; made when first needed */
 	size_t n_kept, n_samples, n_in_samples;
-	int64_t min_ms, max_ms, newest_ms, bytes;
+	int64_t now_ms, min_ms, max_ms;
+	uint64_t mono_ns;
+	struct append_hint hint;
 	struct buf record;
 };
 
@@ -76,26 +85,31 @@ static void batch_done(struct batch *b)
 	free(b->hashes);
 	free(b->kept);
 	buf_done(&b->record);
+	append_hint_done(&b->hint);
 }
 
 static int batch_init(struct batch *b)
 {
-	int64_t now_ms = clock_unix_ms();
-
 	for (size_t i = 0; i < b->n; i++)
 		b->n_in_samples += b->in[i].n_samples;
 	b->entries = mem_zalloc(b->n, sizeof(*b->entries));
 	b->hashes = mem_alloc(b->n * sizeof(*b->hashes));
-	b->min_ms = now_ms - b->s->retention_ms;
-	b->max_ms = now_ms + STORE_FUTURE_MS_MAX;
-	b->newest_ms = INT64_MIN;
+	b->now_ms = clock_unix_ms();
+	b->mono_ns = clock_mono_ns();
+	b->min_ms = b->now_ms - b->s->conf.retention_ms;
+	b->max_ms = b->now_ms + STORE_FUTURE_MS_MAX;
+	b->hint.table = &b->s->head.times;
 	return b->entries && b->hashes ? 0 : -ENOMEM;
 }
 
-static void refuse(struct batch *b, enum store_refusal why, uint64_t n, const struct err *e)
+/* @t is NULL as long as nobody knows whose series it is. */
+static void refuse(struct batch *b, struct tenant *t, enum store_refusal why, uint64_t n,
+                   const struct err *e)
 {
 	b->ret->refused[why] += n;
-	if (b->ret->first.code == 0)
+	if (t)
+		atomic_fetch_add(&t->limits.refused[why], n);
+	if (b->ret->first.code == 0 && e->code != 0)
 		b->ret->first = *e;
 }
 
@@ -105,15 +119,14 @@ static void look_up_known(struct batch *b)
 {
 	struct keys *k = &b->s->keys;
 	uint64_t scope = hash_str(b->by->scope);
+	size_t next = 0;
 
 	for (size_t i = 0; i < b->n; i++)
 		b->hashes[i] = keys_hash(k, scope, b->in[i].key);
 	keys_lock(k);
 	for (size_t i = 0; i < b->n; i++) {
-		if (i + PREFETCH_AHEAD < b->n)
-			keys_prefetch(k, b->hashes[i + PREFETCH_AHEAD]);
-		b->entries[i].series = keys_find(k, b->hashes[i]);
-		__builtin_prefetch(b->entries[i].series);
+		b->entries[i].series = keys_find(k, b->hashes[i], &next);
+		__builtin_prefetch(b->entries[i].series, 1);
 	}
 	keys_unlock(k);
 }
@@ -137,7 +150,7 @@ static int resolve(struct batch *b, const struct series_keyed *in, struct series
 	}
 	if (r != -EINVAL && r != -EPERM)
 		return r;
-	refuse(b, why, in->n_samples, &e);
+	refuse(b, t, why, in->n_samples, &e);
 	*ret = NULL;
 	return 0;
 }
@@ -154,7 +167,7 @@ static int look_up(struct batch *b)
 			continue;
 		r = resolve(b, &b->in[i], to);
 		if (r == 0 && *to)
-			r = keys_put(&b->s->keys, b->hashes[i], *to, &b->bytes);
+			r = keys_put(&b->s->keys, b->hashes[i], *to, &b->hint.bytes);
 	}
 	return r;
 }
@@ -167,20 +180,38 @@ static bool is_good(const struct batch *b, const struct sample *x)
 	       (!isnan(x->value) || is_stale_mark(x->value));
 }
 
-static void refuse_sample(struct batch *b, const struct sample *x)
+/* The limits of the series' organisation, when there are any: false = not now. */
+static bool take_limits(struct batch *b, const struct series_keyed *in, const struct series *series)
 {
+	struct tenant *t = head_tenant_at(&b->s->head, series->tenant);
+	struct limits *l = &t->limits;
+	int64_t retention_ms = atomic_load(&l->retention_ms);
+	struct err e = ERR_INIT;
+
+	b->min_ms = b->now_ms - (retention_ms > 0 ? MIN(retention_ms, b->s->conf.retention_ms)
+	                                          : b->s->conf.retention_ms);
+	if (bucket_take(&l->samples, in->n_samples, b->mono_ns))
+		return true;
+	(void)err_set(&e, -EINVAL, "the organisation's limit of samples a second is reached");
+	refuse(b, t, STORE_REFUSED_RATE, in->n_samples, &e);
+	return false;
+}
+
+static void refuse_sample(struct batch *b, const struct series *series, const struct sample *x)
+{
+	struct tenant *t = head_tenant_at(&b->s->head, series->tenant);
 	bool old = x->ts_ms < b->min_ms;
 	struct err e = ERR_INIT;
 
 	if (!old && x->ts_ms <= b->max_ms) { /* nothing to keep, nobody's fault */
-		b->ret->refused[STORE_REFUSED_NAN]++;
+		refuse(b, t, STORE_REFUSED_NAN, 1, &e);
 		return;
 	}
 	(void)err_set(&e, -EINVAL,
 	              old ? "a sample at %lld ms is older than the retention"
 	                  : "a sample at %lld ms is more than two days ahead",
 	              (long long)x->ts_ms);
-	refuse(b, old ? STORE_REFUSED_TOO_OLD : STORE_REFUSED_TOO_NEW, 1, &e);
+	refuse(b, t, old ? STORE_REFUSED_TOO_OLD : STORE_REFUSED_TOO_NEW, 1, &e);
 }
 
 /* Some are refused: the others are copied together. */
@@ -196,7 +227,7 @@ static int keep_good(struct batch *b, const struct series_keyed *in, struct entr
 		if (is_good(b, &in->samples[i]))
 			b->kept[b->n_kept + to->n++] = in->samples[i];
 		else
-			refuse_sample(b, &in->samples[i]);
+			refuse_sample(b, to->series, &in->samples[i]);
 	}
 	b->n_kept += to->n;
 	return 0;
@@ -207,6 +238,9 @@ static int take_series(struct batch *b, const struct series_keyed *in, struct en
 	uint32_t n_good = 0;
 	int r = 0;
 
+	if (atomic_load_explicit(&b->s->has_limits, memory_order_relaxed) &&
+	    !take_limits(b, in, to->series))
+		return 0;
 	for (uint32_t i = 0; i < in->n_samples; i++)
 		n_good += is_good(b, &in->samples[i]);
 	if (n_good == in->n_samples) {
@@ -215,8 +249,6 @@ static int take_series(struct batch *b, const struct series_keyed *in, struct en
 	} else {
 		r = keep_good(b, in, to);
 	}
-	for (uint32_t i = 0; i < to->n; i++)
-		b->newest_ms = MAX(b->newest_ms, to->samples[i].ts_ms);
 	b->n_samples += to->n;
 	return r;
 }
@@ -232,7 +264,7 @@ static int take(struct batch *b)
 	return r;
 }
 
-/* ---- encode, log, add ----------------------------------------------------- */
+/* ---- encode --------------------------------------------------------------- */
 
 static int encode(struct batch *b)
 {
@@ -246,93 +278,195 @@ static int encode(struct batch *b)
 	for (size_t i = 0; i < b->n; i++) {
 		const struct entry *e = &b->entries[i];
 
-		if (i + PREFETCH_AHEAD < b->n && b->entries[i + PREFETCH_AHEAD].series)
-			__builtin_prefetch(b->entries[i + PREFETCH_AHEAD].series);
 		for (uint32_t k = 0; k < e->n; k++)
-			p = wal_put_sample(p, &before, e->series->ref, &e->samples[k]);
+			p = wal_put_sample(p, &before, e->series->number, &e->samples[k]);
 	}
 	b->record.len = (size_t)((char *)p - b->record.p);
 	return 0;
 }
 
-static struct wal_series registration(const struct series *s, struct label *labels)
+/* ---- registrations: under the log's lock ---------------------------------- */
+
+static bool needs_registration(const struct entry *e, uint32_t chain)
 {
-	return (struct wal_series){ s->ref, str_from(s->tenant->org), labels,
-		                    series_labels(s, labels) };
+	return e->n > 0 && e->series->chain != chain;
 }
 
-/* How much this segment does not know yet; exact to a few bytes a label. */
-static size_t registrations_bytes(const struct batch *b, uint64_t segment)
+/* The organisation and the labels of a series, as far as this chain does not know them. */
+static void register_labels(struct tenant *t, const struct series *s, uint32_t chain,
+                            struct buf *out)
 {
-	struct label labels[LABELS_MAX];
+	if (t->chain != chain)
+		wal_put_org(out, t->number, tenant_org(t));
+	t->chain = chain;
+	for (uint32_t i = 0; i < s->more->n_labels; i++) {
+		struct text *text = &t->texts.v[s->more->labels[i]];
+		const struct label l = texts_label(&t->texts, s->more->labels[i]);
+
+		if (text->chain != chain)
+			wal_put_text(out, t->number, s->more->labels[i], &l);
+		text->chain = chain;
+	}
+}
+
+/* The entries [from, to), all of one tenant: first what they consist of, then they themselves. */
+static void register_run(struct batch *b, struct tenant *t, size_t from, size_t to, uint32_t chain,
+                         struct buf *out)
+{
+	struct wal_series before = { 0 };
+	uint32_t n = 0;
+
+	(void)pthread_rwlock_rdlock(&t->lock);
+	for (size_t i = from; i < to; i++) {
+		if (!needs_registration(&b->entries[i], chain))
+			continue;
+		register_labels(t, b->entries[i].series, chain, out);
+		n++;
+	}
+	wal_put_series_head(out, t->number, n);
+	for (size_t i = from; i < to; i++) {
+		struct series *s = b->entries[i].series;
+
+		if (!needs_registration(&b->entries[i], chain))
+			continue;
+		/* One that comes twice in a batch is registered twice: both say the same. */
+		wal_put_series(out, &before, s->number, s->more->labels, s->more->n_labels);
+	}
+	for (size_t i = from; i < to; i++) {
+		if (b->entries[i].n > 0)
+			b->entries[i].series->chain = chain;
+	}
+	(void)pthread_rwlock_unlock(&t->lock);
+}
+
+/* What registering a series may take at most. */
+static size_t registration_max(const struct tenant *t, const struct series *s, uint32_t chain)
+{
+	size_t bytes = 2 * VARINT64_BYTES_MAX + s->more->n_labels * VARINT64_BYTES_MAX;
+
+	if (t->chain != chain)
+		bytes += 3 * VARINT64_BYTES_MAX + sizeof(t->org);
+	for (uint32_t i = 0; i < s->more->n_labels; i++) {
+		const struct label l = texts_label(&t->texts, s->more->labels[i]);
+
+		if (t->texts.v[s->more->labels[i]].chain != chain)
+			bytes += 5 * VARINT64_BYTES_MAX + l.name.len + l.value.len;
+	}
+	return bytes;
+}
+
+static size_t registrations_max(struct batch *b, uint32_t chain)
+{
 	size_t bytes = 0;
 
 	for (size_t i = 0; i < b->n; i++) {
 		const struct entry *e = &b->entries[i];
 
-		if (e->n > 0 && e->series->segment != segment) {
-			const struct wal_series ws = registration(e->series, labels);
+		if (!needs_registration(e, chain))
+			continue;
+		struct tenant *t = head_tenant_at(&b->s->head, e->series->tenant);
 
-			bytes += wal_series_bytes_max(&ws);
-		}
+		(void)pthread_rwlock_rdlock(&t->lock);
+		bytes += registration_max(t, e->series, chain) + 3 * VARINT64_BYTES_MAX;
+		(void)pthread_rwlock_unlock(&t->lock);
 	}
 	return bytes;
 }
 
-/* Under the log's lock. All the room first: nothing may fail behind a registration. */
-static void build_frame(void *ctx, uint64_t segment, struct buf *out)
+/* All the room first: nothing may fail behind a registration. */
+static void build_frame(void *ctx, uint32_t chain, struct buf *out)
 {
-	struct label labels[LABELS_MAX];
 	struct batch *b = ctx;
-	size_t bytes = registrations_bytes(b, segment) + b->record.len;
+	size_t from = 0, to, bytes = registrations_max(b, chain) + b->record.len;
 
 	if (bytes > WAL_FRAME_BYTES_MAX)
 		out->err = -ENOSPC;
 	if (out->err != 0 || !buf_reserve(out, bytes))
 		return;
-	for (size_t i = 0; i < b->n; i++) {
-		struct entry *e = &b->entries[i];
+	for (; from < b->n; from = to) {
+		uint32_t tenant;
 
-		if (e->n == 0 || e->series->segment == segment)
+		to = from + 1;
+		if (!needs_registration(&b->entries[from], chain))
 			continue;
-		const struct wal_series ws = registration(e->series, labels);
-
-		wal_put_series(out, &ws);
-		e->series->segment = segment;
+		tenant = b->entries[from].series->tenant;
+		while (to < b->n &&
+		       (b->entries[to].n == 0 || b->entries[to].series->tenant == tenant))
+			to++;
+		register_run(b, head_tenant_at(&b->s->head, tenant), from, to, chain, out);
 	}
 	buf_put_str(out, buf_str(&b->record));
 }
 
+/* ---- log, add ------------------------------------------------------------- */
+
+/* Accepted samples, by organisation; neighbours mostly have the same. */
+static void count_accepted(struct batch *b)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < b->n; i++) {
+		const struct entry *e = &b->entries[i];
+		const struct entry *last = i + 1 == b->n ? NULL : &b->entries[i + 1];
+
+		n += e->n;
+		if (n == 0 || e->n == 0 ||
+		    (last && last->n > 0 && last->series->tenant == e->series->tenant))
+			continue;
+		atomic_fetch_add(&head_tenant_at(&b->s->head, e->series->tenant)->limits.accepted,
+		                 n);
+		n = 0;
+	}
+	b->ret->accepted = b->n_samples;
+}
+
 static int add(struct batch *b)
 {
-	uint32_t epoch = b->s->epoch;
 	int r = 0;
 
+	room_enter(&b->s->head.room, PARTY_APPENDS);
 	for (size_t i = 0; i < b->n && r == 0; i++) {
 		const struct entry *e = &b->entries[i];
 
-		if (i + PREFETCH_AHEAD < b->n && b->entries[i + PREFETCH_AHEAD].series)
-			__builtin_prefetch(b->entries[i + PREFETCH_AHEAD].series->open);
+		if (i + PREFETCH_AHEAD < b->n && b->entries[i + PREFETCH_AHEAD].series) {
+			__builtin_prefetch(b->entries[i + PREFETCH_AHEAD].series, 1);
+			__builtin_prefetch(b->entries[i + PREFETCH_AHEAD].series->tail, 1);
+		}
 		for (uint32_t k = 0; k < e->n && r == 0; k++)
-			r = series_append(e->series, &e->samples[k], epoch, &b->bytes);
+			r = series_append(e->series, &e->samples[k], &b->hint);
 	}
+	room_leave(&b->s->head.room);
 	return r;
 }
 
 static int log_and_add(struct batch *b)
 {
-	struct store *s = b->s;
-
-	(void)pthread_rwlock_rdlock(&s->epoch_lock);
-	int r = wal_append(s->wal, build_frame, b, b->newest_ms);
+	int r = encode(b);
 
 	if (r == 0)
-		r = add(b);
-	(void)pthread_rwlock_unlock(&s->epoch_lock);
-	if (r == 0) {
-		atomic_fetch_add(&s->n_samples, b->n_samples);
-		b->ret->accepted = b->n_samples;
-	}
+		r = wal_append(b->s->wal, build_frame, b);
+	if (r < 0)
+		return r;
+	b->hint.epoch = b->s->epoch;
+	r = add(b);
+	atomic_fetch_add(&b->s->head.n_samples, b->n_samples);
+	if (r == 0)
+		count_accepted(b);
+	return r;
+}
+
+/* From finding its series to the last sample in the head: no epoch begins, no series goes. */
+static int append_in_epoch(struct batch *b)
+{
+	int r;
+
+	(void)pthread_rwlock_rdlock(&b->s->epoch_lock);
+	r = look_up(b);
+	if (r == 0)
+		r = take(b);
+	if (r == 0 && b->n_samples > 0)
+		r = log_and_add(b);
+	(void)pthread_rwlock_unlock(&b->s->epoch_lock);
 	return r;
 }
 
@@ -340,14 +474,16 @@ static int append(struct batch *b)
 {
 	int r = batch_init(b);
 
-	if (r == 0)
-		r = look_up(b);
-	if (r == 0)
-		r = take(b);
-	if (r < 0 || b->n_samples == 0)
-		return r;
-	r = encode(b);
-	return r == 0 ? log_and_add(b) : r;
+	return r == 0 ? append_in_epoch(b) : r;
+}
+
+/* Above the limit nothing is taken; a flush makes room. */
+static bool is_full(struct store *s)
+{
+	uint64_t bytes =
+		(uint64_t)atomic_load(&s->head.bytes) + (uint64_t)atomic_load(&s->head.times.bytes);
+
+	return s->conf.memory_max_bytes != 0 && bytes > s->conf.memory_max_bytes;
 }
 
 int store_append_keyed(struct store *s, const struct store_resolver *by,
@@ -359,14 +495,17 @@ int store_append_keyed(struct store *s, const struct store_resolver *by,
 	int r;
 
 	*ret = (struct store_append_result){ .first = ERR_INIT };
-	if (s->memory_max_bytes != 0 && atomic_load(&s->head.bytes) > (int64_t)s->memory_max_bytes)
+	if (is_full(s)) {
+		maintain_wake(s);
 		return -EAGAIN;
+	}
 	r = append(&b);
-	atomic_fetch_add(&s->head.bytes, b.bytes);
+	atomic_fetch_add(&s->head.bytes, b.hint.bytes);
 	atomic_fetch_add(&s->appends, 1);
 	for (size_t i = 0; i < STORE_REFUSED_N; i++)
 		atomic_fetch_add(&s->refused[i], ret->refused[i]);
 	atomic_fetch_add(&s->accepted, ret->accepted);
+	maintain_note_append(s);
 	return r;
 }
 

@@ -145,6 +145,26 @@ int text_walk_start(struct text_walk *w, struct block *b, struct block_reader *r
 	return ret < 0 ? ret : 0;
 }
 
+int text_walk_page(struct text_walk *w, struct block *b, struct block_reader *r, uint32_t number,
+                   struct err *e)
+{
+	int ret;
+
+	*w = (struct text_walk){ .b = b, .r = r };
+	ret = block_text_pages(b, &w->pages);
+	if (ret < 0)
+		return block_bad_page(b, true, b->meta.texts, ret, e);
+	if (number >= b->meta.n_texts)
+		return -EBADMSG;
+	w->page = page_list_find(w->pages, number);
+	return open_page(w, e);
+}
+
+int text_walk_next_on_page(struct text_walk *w, struct text_entry *ret, struct err *e)
+{
+	return w->left > 0 ? text_walk_next(w, ret, e) : 1;
+}
+
 int text_or(struct block *b, struct block_reader *r, const struct text_entry *entry,
             roaring_bitmap_t *to, struct err *e)
 {

@@ -46,6 +46,11 @@ int text_walk_start(struct text_walk *w, struct block *b, struct block_reader *r
 /* 0 a label, 1 the end. It is good until the next call, and until text_or() of it. */
 int text_walk_next(struct text_walk *w, struct text_entry *ret, struct err *e);
 
+/* The page that has label @number, and its labels only: 1 at the end of the page. */
+int text_walk_page(struct text_walk *w, struct block *b, struct block_reader *r, uint32_t number,
+                   struct err *e);
+int text_walk_next_on_page(struct text_walk *w, struct text_entry *ret, struct err *e);
+
 /* Adds the series of @entry. */
 int text_or(struct block *b, struct block_reader *r, const struct text_entry *entry,
             roaring_bitmap_t *to, struct err *e);

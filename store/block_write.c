@@ -43,7 +43,8 @@ struct block_writer {
 	int64_t first_ms; /* of the first slice */
 	uint64_t n_samples;
 	int64_t min_ms, max_ms;
-	struct valcol_scratch scratch;
+	struct valcol_memory *memory;
+	struct valcol_scratch scratch; /* in there */
 };
 
 /* ---- slices --------------------------------------------------------------- */
@@ -126,7 +127,7 @@ static int known_reserve(struct slice *s)
 
 static int put_times(struct block_writer *w, struct slice *s, const int64_t *ts_ms, uint32_t n)
 {
-	uint8_t *dst = column_page_room(&s->times, intcol_bound(n));
+	uint8_t *dst = column_page_room(&s->times, INTCOL_BOUND(n));
 
 	if (!dst)
 		return -ENOMEM;
@@ -176,7 +177,7 @@ static int put_column(struct block_writer *w, struct slice *s, const int64_t *ts
 
 	if (r < 0)
 		return r;
-	uint8_t *dst = column_page_room(&s->values, valcol_bound(n));
+	uint8_t *dst = column_page_room(&s->values, VALCOL_BOUND(n));
 
 	if (!dst)
 		return -ENOMEM;
@@ -279,6 +280,11 @@ int block_writer_new(struct block_writer **ret, const struct block_writer_conf *
 	w->min_ms = INT64_MAX;
 	w->max_ms = INT64_MIN;
 	(void)snprintf(w->dir, sizeof(w->dir), "%s", conf->dir);
+	w->memory = mem_alloc(sizeof(*w->memory));
+	if (!w->memory)
+		r = -ENOMEM;
+	else
+		w->scratch = valcol_scratch_in(w->memory);
 	if (r == 0)
 		r = make_slices(w);
 	if (r == 0)
@@ -304,6 +310,7 @@ void block_writer_free(struct block_writer *w)
 	for (uint32_t i = 0; w->slices && i < w->n_slices; i++)
 		slice_done(&w->slices[i]);
 	free(w->slices);
+	free(w->memory);
 	free(w);
 }
 

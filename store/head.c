@@ -4,57 +4,87 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "store/keys.h"
 #include "userspace/base/alloc.h"
 #include "userspace/base/clock.h"
 #include "userspace/base/hash.h"
 
-void head_init(struct head *h)
+int head_init(struct head *h)
 {
-	*h = (struct head){ .next_ref = 1 };
-	pthread_rwlock_init(&h->lock, NULL);
-}
-
-static void tenant_free(struct tenant *t)
-{
-	for (uint32_t i = 0; i < t->index.n_ids; i++)
-		series_unref(t->series[i]);
-	free(t->series);
-	free(t->slots);
-	index_done(&t->index);
-	pthread_rwlock_destroy(&t->lock);
-	free(t);
+	*h = (struct head){ 0 };
+	(void)pthread_rwlock_init(&h->lock, NULL);
+	(void)pthread_mutex_init(&h->numbers_lock, NULL);
+	room_init(&h->room);
+	return times_table_init(&h->times);
 }
 
 void head_done(struct head *h)
 {
-	for (size_t i = 0; i < h->n_tenants; i++)
-		tenant_free(h->tenants[i]);
+	for (uint32_t i = 0; i < h->n_tenants; i++) {
+		tenant_done(h->tenants[i], &h->times);
+		free(h->tenants[i]);
+	}
+	for (size_t i = 0; i < h->n_slabs; i++)
+		free(h->slabs[i]);
 	free(h->tenants);
-	pthread_rwlock_destroy(&h->lock);
+	free(h->table);
+	free(h->slabs);
+	free(h->free_numbers);
+	times_table_done(&h->times);
+	room_done(&h->room);
+	(void)pthread_mutex_destroy(&h->numbers_lock);
+	(void)pthread_rwlock_destroy(&h->lock);
 }
 
 /* ---- tenants -------------------------------------------------------------- */
 
+static uint32_t *slot_of(const struct head *h, struct str org)
+{
+	size_t at = hash_str(org) & (h->table_cap - 1);
+
+	while (h->table[at] != 0 && !str_eq(org, tenant_org(h->tenants[h->table[at] - 1])))
+		at = (at + 1) & (h->table_cap - 1);
+	return &h->table[at];
+}
+
 static struct tenant *find_tenant(const struct head *h, struct str org)
 {
-	for (size_t i = 0; i < h->n_tenants; i++) {
-		if (str_eqc(org, h->tenants[i]->org))
-			return h->tenants[i];
-	}
-	return NULL;
+	uint32_t number = h->table_cap > 0 ? *slot_of(h, org) : 0;
+
+	return number > 0 ? h->tenants[number - 1] : NULL;
+}
+
+static int table_reserve(struct head *h)
+{
+	size_t cap = h->table_cap ? h->table_cap * 2 : 16;
+
+	if ((h->n_tenants + 1ul) * 2 <= h->table_cap)
+		return 0;
+	uint32_t *table = mem_zalloc(cap, sizeof(*table));
+
+	if (!table)
+		return -ENOMEM;
+	free(h->table);
+	h->table = table;
+	h->table_cap = cap;
+	for (uint32_t i = 0; i < h->n_tenants; i++)
+		*slot_of(h, tenant_org(h->tenants[i])) = i + 1;
+	return 0;
 }
 
 static struct tenant *tenant_new(struct head *h, struct str org)
 {
-	struct tenant *t = mem_zalloc(1, sizeof(*t));
+	struct tenant *t = mem_alloc(sizeof(*t));
 
-	if (!t || MEM_GROW(h->tenants, h->tenants_cap, h->n_tenants + 1) < 0) {
+	if (!t || MEM_GROW(h->tenants, h->tenants_cap, h->n_tenants + 1ul) < 0 ||
+	    table_reserve(h) < 0) {
 		free(t);
 		return NULL;
 	}
-	memcpy(t->org, org.p, org.len);
-	pthread_rwlock_init(&t->lock, NULL);
+	tenant_init(t, org, h->n_tenants);
+	*slot_of(h, org) = h->n_tenants + 1;
 	h->tenants[h->n_tenants++] = t;
+	atomic_fetch_add(&h->bytes, (int64_t)sizeof(*t));
 	return t;
 }
 
@@ -62,244 +92,263 @@ struct tenant *head_tenant(struct head *h, struct str org, bool create)
 {
 	struct tenant *t;
 
-	pthread_rwlock_rdlock(&h->lock);
+	(void)pthread_rwlock_rdlock(&h->lock);
 	t = find_tenant(h, org);
-	pthread_rwlock_unlock(&h->lock);
+	(void)pthread_rwlock_unlock(&h->lock);
 	if (t || !create)
 		return t;
-	pthread_rwlock_wrlock(&h->lock);
+	(void)pthread_rwlock_wrlock(&h->lock);
 	t = find_tenant(h, org);
 	if (!t)
 		t = tenant_new(h, org);
-	pthread_rwlock_unlock(&h->lock);
+	(void)pthread_rwlock_unlock(&h->lock);
 	return t;
 }
 
-/* ---- finding series ------------------------------------------------------- */
-
-static uint64_t hash_labels(const struct label *labels, uint32_t n)
+uint32_t head_n_tenants(struct head *h)
 {
-	uint64_t hash = n;
+	(void)pthread_rwlock_rdlock(&h->lock);
+	uint32_t n = h->n_tenants;
 
-	for (uint32_t i = 0; i < n; i++) {
-		hash = hash_bytes(labels[i].name.p ? labels[i].name.p : "", labels[i].name.len,
-		                  hash);
-		hash = hash_bytes(labels[i].value.p ? labels[i].value.p : "", labels[i].value.len,
-		                  hash);
-	}
-	return hash;
+	(void)pthread_rwlock_unlock(&h->lock);
+	return n;
 }
 
-static bool same_labels(const struct series *s, const struct label *labels, uint32_t n)
+struct tenant *head_tenant_at(struct head *h, uint32_t i)
 {
-	if (s->n_labels != n)
-		return false;
-	for (uint32_t i = 0; i < n; i++) {
-		if (!str_eq(s->labels[i]->text, labels[i].value) ||
-		    !str_eq(s->labels[i]->name->text, labels[i].name))
-			return false;
-	}
-	return true;
+	(void)pthread_rwlock_rdlock(&h->lock);
+	struct tenant *t = h->tenants[i];
+
+	(void)pthread_rwlock_unlock(&h->lock);
+	return t;
 }
 
-static struct series *find_series(const struct tenant *t, uint64_t hash, const struct label *labels,
-                                  uint32_t n)
+/* ---- series --------------------------------------------------------------- */
+
+static int add_slab(struct head *h)
 {
-	size_t mask = t->slots_cap - 1;
+	struct series *slab;
 
-	if (t->slots_cap == 0)
-		return NULL;
-	for (size_t at = hash & mask; t->slots[at].series; at = (at + 1) & mask) {
-		if (t->slots[at].hash == hash && same_labels(t->slots[at].series, labels, n))
-			return t->slots[at].series;
-	}
-	return NULL;
-}
-
-static void slot_put(struct label_slot *table, size_t cap, struct label_slot slot)
-{
-	size_t at = slot.hash & (cap - 1);
-
-	while (table[at].series)
-		at = (at + 1) & (cap - 1);
-	table[at] = slot;
-}
-
-static int slots_reserve(struct head *h, struct tenant *t)
-{
-	size_t cap = t->slots_cap ? t->slots_cap * 2 : 64;
-	struct label_slot *table;
-
-	if ((t->n_slots + 1) * 3 <= t->slots_cap * 2)
-		return 0;
-	table = mem_zalloc(cap, sizeof(*table));
-	if (!table)
+	if (MEM_GROW(h->slabs, h->slabs_cap, h->n_slabs + 1) < 0)
 		return -ENOMEM;
-	for (size_t i = 0; i < t->slots_cap; i++) {
-		if (t->slots[i].series)
-			slot_put(table, cap, t->slots[i]);
-	}
-	atomic_fetch_add(&h->bytes, (int64_t)((cap - t->slots_cap) * sizeof(*table)));
-	free(t->slots);
-	t->slots = table;
-	t->slots_cap = cap;
+	slab = mem_aligned(64, SLAB_SERIES * sizeof(*slab));
+	if (!slab)
+		return -ENOMEM;
+	h->slabs[h->n_slabs++] = slab;
+	atomic_fetch_add(&h->bytes, (int64_t)(SLAB_SERIES * sizeof(*slab)));
 	return 0;
 }
 
-static int add_series(struct head *h, struct tenant *t, const struct label *labels, uint32_t n,
-                      struct series **ret)
+/* Memory for one more series, with its number. */
+static int take_number(struct head *h, struct series **ret)
 {
-	struct index_value *values[LABELS_MAX];
-	size_t index_bytes = t->index.bytes;
-	struct series *s;
-	uint32_t id;
+	uint32_t number;
+	int r = 0;
 
-	if (MEM_GROW(t->series, t->series_cap, (size_t)t->index.n_ids + 1) < 0)
-		return -ENOMEM;
-	if (index_intern(&t->index, labels, n, values) < 0)
-		return -ENOMEM;
-	s = series_new(values, n);
-	if (!s)
-		return -ENOMEM;
-	id = index_add(&t->index, values, n);
-	s->id = id;
-	s->tenant = t;
-	s->ref = atomic_fetch_add(&h->next_ref, 1);
-	t->series[id] = s;
-	atomic_fetch_add(&h->bytes, (int64_t)(series_memory(s) + t->index.bytes - index_bytes));
-	atomic_fetch_add(&h->n_series, 1);
+	(void)pthread_mutex_lock(&h->numbers_lock);
+	if (h->n_free > 0) {
+		number = h->free_numbers[--h->n_free];
+	} else {
+		if (h->n_numbers == h->n_slabs * SLAB_SERIES)
+			r = h->n_numbers < UINT32_MAX - SLAB_SERIES ? add_slab(h) : -ENOMEM;
+		number = h->n_numbers;
+		h->n_numbers += r == 0;
+	}
+	if (r == 0) {
+		*ret = &h->slabs[number / SLAB_SERIES][number % SLAB_SERIES];
+		**ret = (struct series){ .number = number };
+	}
+	(void)pthread_mutex_unlock(&h->numbers_lock);
+	return r;
+}
+
+static void give_number(struct head *h, const struct series *s)
+{
+	(void)pthread_mutex_lock(&h->numbers_lock);
+	/* Without memory for the list the number is lost, until the next start. */
+	if (MEM_GROW(h->free_numbers, h->free_cap, h->n_free + 1) == 0)
+		h->free_numbers[h->n_free++] = s->number;
+	(void)pthread_mutex_unlock(&h->numbers_lock);
+}
+
+static int check_limits(struct tenant *t, enum store_refusal *ret_why, struct err *e)
+{
+	uint64_t max = atomic_load(&t->limits.series_max);
+
+	if (max != 0 && t->n_series >= max) {
+		*ret_why = STORE_REFUSED_SERIES;
+		return err_set(e, -EINVAL, "the organisation has %u series, its limit",
+		               t->n_series);
+	}
+	if (!bucket_take(&t->limits.new_series, 1, clock_mono_ns())) {
+		*ret_why = STORE_REFUSED_NEW_SERIES;
+		return err_set(e, -EINVAL,
+		               "the organisation's limit of new series in an hour is reached");
+	}
+	return 0;
+}
+
+/* Under the exclusive lock of @t. */
+static int find_or_add(struct head *h, struct tenant *t, const struct label *labels, uint32_t n,
+                       struct series **ret, enum store_refusal *ret_why, struct err *e)
+{
+	struct series *s = tenant_find(t, labels, n);
+	int64_t bytes = 0;
+	int r = 0;
+
+	if (!s) {
+		r = check_limits(t, ret_why, e);
+		if (r == 0)
+			r = take_number(h, &s);
+		if (r < 0)
+			return r;
+		r = tenant_add(t, labels, n, s, &bytes);
+		atomic_fetch_add(&h->bytes, bytes);
+		if (r < 0) {
+			give_number(h, s);
+			return r;
+		}
+		atomic_fetch_add(&h->n_series, 1);
+	}
 	*ret = s;
 	return 0;
 }
 
-/* Under the exclusive lock. */
-static int find_or_add(struct head *h, struct tenant *t, const struct label *canonical, uint32_t n,
-                       struct series **ret)
+int head_series(struct head *h, struct tenant *t, const struct label *labels, uint32_t n,
+                struct series **ret, enum store_refusal *ret_why, struct err *e)
 {
-	uint64_t hash = hash_labels(canonical, n);
-	struct series *s = find_series(t, hash, canonical, n);
-	int r = s ? 0 : slots_reserve(h, t);
+	const struct label_limits limits = limits_of_labels(&t->limits);
+	struct label canonical[LABELS_MAX];
+	uint32_t n_canonical;
+	int r = labels_canonical(labels, n, &limits, canonical, &n_canonical, ret_why, e);
 
-	if (r == 0 && !s) {
-		r = add_series(h, t, canonical, n, &s);
-		if (r == 0) {
-			slot_put(t->slots, t->slots_cap, (struct label_slot){ hash, s });
-			t->n_slots++;
-		}
+	if (r < 0)
+		return r;
+	(void)pthread_rwlock_rdlock(&t->lock);
+	*ret = tenant_find(t, canonical, n_canonical);
+	(void)pthread_rwlock_unlock(&t->lock);
+	if (*ret)
+		return 0;
+	(void)pthread_rwlock_wrlock(&t->lock);
+	r = find_or_add(h, t, canonical, n_canonical, ret, ret_why, e);
+	(void)pthread_rwlock_unlock(&t->lock);
+	return r;
+}
+
+int head_series_known(struct head *h, struct tenant *t, const uint32_t *labels, uint32_t n,
+                      struct series **ret)
+{
+	struct series *s = tenant_find_known(t, labels, n);
+	int64_t bytes = 0;
+	int r = s ? 0 : take_number(h, &s);
+
+	if (r == 0 && !s->more) {
+		r = tenant_add_known(t, labels, n, s, &bytes);
+		atomic_fetch_add(&h->bytes, bytes);
+		if (r < 0)
+			give_number(h, s);
+		else
+			atomic_fetch_add(&h->n_series, 1);
 	}
 	if (r == 0)
 		*ret = s;
 	return r;
 }
 
-int head_series(struct head *h, struct tenant *t, const struct label *labels, uint32_t n,
-                struct series **ret, enum store_refusal *ret_why, struct err *e)
-{
-	struct label canonical[LABELS_MAX];
-	struct series *s;
-	uint32_t n_canonical;
-	int r = series_canonical(labels, n, canonical, &n_canonical, ret_why, e);
+/* ---- the life of flushed samples ------------------------------------------ */
 
-	if (r < 0)
-		return r;
-	(void)pthread_rwlock_rdlock(&t->lock);
-	s = find_series(t, hash_labels(canonical, n_canonical), canonical, n_canonical);
-	(void)pthread_rwlock_unlock(&t->lock);
-	if (s) {
-		*ret = s;
-		return 0;
-	}
-	(void)pthread_rwlock_wrlock(&t->lock);
-	r = find_or_add(h, t, canonical, n_canonical, ret);
-	(void)pthread_rwlock_unlock(&t->lock);
-	return r;
-}
+typedef void (*series_f)(struct head *h, struct series *s);
 
-void head_drop(struct head *h, uint32_t epoch)
+static void each_series(struct head *h, series_f fn)
 {
-	(void)pthread_rwlock_rdlock(&h->lock);
-	for (size_t i = 0; i < h->n_tenants; i++) {
-		struct tenant *t = h->tenants[i];
+	for (uint32_t i = 0; i < head_n_tenants(h); i++) {
+		struct tenant *t = head_tenant_at(h, i);
 
 		(void)pthread_rwlock_rdlock(&t->lock);
-		for (uint32_t id = 0; id < t->index.n_ids; id++)
-			atomic_fetch_sub(&h->bytes, (int64_t)series_drop(t->series[id], epoch));
+		for (uint32_t id = 0; id < t->n_series; id++)
+			fn(h, t->series[id]);
 		(void)pthread_rwlock_unlock(&t->lock);
 	}
-	(void)pthread_rwlock_unlock(&h->lock);
 }
 
-/* ---- selecting ------------------------------------------------------------ */
-
-static int cmp_series(const void *a, const void *b)
+static void raise_one(struct head *h, struct series *s)
 {
-	return series_cmp(*(struct series *const *)a, *(struct series *const *)b);
+	(void)h;
+	series_raise_floor(s);
 }
 
-static int collect(struct tenant *t, const struct store_select *sel, struct epochs epochs,
-                   const struct bits *bits, struct series **to, size_t *ret_n, struct err *e)
+bool head_raise_floor(struct head *h)
 {
+	if (h->has_drop)
+		return false;
+	each_series(h, raise_one);
+	atomic_fetch_add(&h->floor, 1);
+	h->has_drop = true;
+	return true;
+}
+
+static void drop_one(struct head *h, struct series *s)
+{
+	atomic_fetch_sub(&h->bytes, (int64_t)series_drop(s, &h->times));
+}
+
+void head_drop(struct head *h)
+{
+	uint32_t before = atomic_load(&h->floor) - 1;
+
+	if (!h->has_drop || atomic_load(&h->n_scans[before % 2]) > 0)
+		return;
+	each_series(h, drop_one);
+	h->has_drop = false;
+}
+
+/* Worth the work when a fourth of the series would go. */
+static bool has_many_idle(const struct tenant *t, uint32_t epoch)
+{
+	uint32_t n = 0;
+
+	for (uint32_t id = 0; id < t->n_series; id++)
+		n += series_is_idle(t->series[id], epoch);
+	return n > 0 && n >= t->n_series / 4;
+}
+
+static bool has_no_more(const struct series *s)
+{
+	return !s->more;
+}
+
+static size_t collect_one(struct head *h, struct tenant *t, uint32_t epoch)
+{
+	_cleanup_free_ struct series **gone = NULL;
+	int64_t bytes = 0;
 	size_t n = 0;
 
-	for (uint32_t id = 0; id < t->index.n_ids; id++) {
-		if (!bits_has(bits, id) ||
-		    !series_overlaps(t->series[id], epochs, sel->min_ms, sel->max_ms))
-			continue;
-		if (sel->series_max != 0 && n == sel->series_max)
-			return err_set(e, -ENOSPC,
-			               "more than %llu series match; narrow the selector",
-			               (unsigned long long)sel->series_max);
-		if (n % 1024 == 0 && sel->deadline_mono_ns &&
-		    clock_mono_ns() > sel->deadline_mono_ns)
-			return err_set(e, -ECANCELED, "the time limit of the query has passed");
-		to[n++] = t->series[id];
+	if (atomic_load(&t->n_scans) > 0 || !has_many_idle(t, epoch) ||
+	    tenant_rebuild(t, epoch, &gone, &n, &bytes) < 0)
+		return 0;
+	for (size_t i = 0; i < n; i++) {
+		bytes -= (int64_t)series_memory(gone[i]);
+		series_done(gone[i], &h->times);
+		give_number(h, gone[i]);
 	}
-	*ret_n = n;
-	return 0;
+	atomic_fetch_add(&h->bytes, bytes);
+	atomic_fetch_sub(&h->n_series, n);
+	return n;
 }
 
-static int select_locked(struct tenant *t, const struct store_select *sel, struct epochs epochs,
-                         struct series ***ret, size_t *ret_n, struct err *e)
+void head_collect(struct head *h, struct keys *keys, uint32_t epoch)
 {
-	_cleanup_(bits_done) struct bits bits = { 0 };
-	_cleanup_free_ struct series **v = NULL;
+	int64_t bytes = 0;
 	size_t n = 0;
-	int r = index_select(&t->index, sel, &bits, e);
 
-	if (r < 0)
-		return r;
-	v = mem_zalloc(t->index.n_ids, sizeof(struct series *));
-	if (!v)
-		return -ENOMEM;
-	r = collect(t, sel, epochs, &bits, v, &n, e);
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < n; i++)
-		series_ref(v[i]);
-	*ret = TAKE_PTR(v);
-	*ret_n = n;
-	return 0;
-}
+	for (uint32_t i = 0; i < head_n_tenants(h); i++) {
+		struct tenant *t = head_tenant_at(h, i);
 
-int head_select(struct head *h, const struct store_select *sel, struct epochs epochs,
-                struct series ***ret, size_t *ret_n, struct err *e)
-{
-	struct tenant *t = head_tenant(h, sel->org, false);
-	int r;
-
-	*ret = NULL;
-	*ret_n = 0;
-	if (!t) {
-		/* Nothing there; a bad regular expression is an error all the same. */
-		struct index none = { 0 };
-		_cleanup_(bits_done) struct bits bits = { 0 };
-
-		return index_select(&none, sel, &bits, e);
+		(void)pthread_rwlock_wrlock(&t->lock);
+		n += collect_one(h, t, epoch);
+		(void)pthread_rwlock_unlock(&t->lock);
 	}
-	pthread_rwlock_rdlock(&t->lock);
-	r = select_locked(t, sel, epochs, ret, ret_n, e);
-	pthread_rwlock_unlock(&t->lock);
-	if (r == 0 && *ret_n > 1)
-		qsort(*ret, *ret_n, sizeof(**ret), cmp_series);
-	return r;
+	if (n > 0)
+		keys_sweep(keys, has_no_more, &bytes);
+	atomic_fetch_add(&h->bytes, bytes);
 }

@@ -2,63 +2,90 @@
 #pragma once
 
 /*
- * Everything in memory: organisations, and in each the series by label set, and their index.
+ * Everything in memory: organisations, their series, and recent samples.
  *
- * Epoch    The head's time, counted in flushes: head_epoch() of a sample's arrival says which
- *          flush writes it to a block.
- * Threads  the head's lock guards the list of tenants; a tenant's lock guards its tables and index
- *          (readers share); a series' lock guards its samples. Taken in this order.
+ * Series    are numbered over all organisations; the number is what the log knows them by. Their
+ *           memory comes in slabs, so those that came together are together. Numbers of series that
+ *           are gone are used again.
+ * Flush     writes the samples before the begin of an epoch to a block. They stay in memory, for
+ *           queries, until the floor is raised over them; then they are dropped as soon as no scan
+ *           reads them.
+ * Room      Many appends or many scans' beginnings, but not both at a time, are in the head: so a
+ *           scan sees the whole of a batch or nothing of it. See store/room.h.
+ * Threads   the head's lock guards the list of tenants; a tenant's lock its tables
+ *           (store/tenant.h); the numbers' lock the slabs; a series' lock its samples. None but the
+ *           second is held while another is taken. Flush, floor,
+ *           drop and collect: one thread at a time, which the store sees to.
  */
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "store/index.h"
+#include "store/room.h"
 #include "store/series.h"
+#include "store/tenant.h"
 
-struct label_slot {
-	uint64_t hash; /* of the canonical labels */
-	struct series *series;
-};
-
-struct tenant {
-	char org[64];
-	pthread_rwlock_t lock;
-	struct series **series; /* by id */
-	size_t series_cap;
-	struct label_slot *slots; /* open addressing */
-	size_t n_slots, slots_cap;
-	struct index index;
-};
+#define SLAB_SERIES 1024u
 
 struct head {
 	pthread_rwlock_t lock;
-	struct tenant **tenants;
-	size_t n_tenants, tenants_cap;
-	_Atomic uint64_t next_ref;
-	_Atomic int64_t bytes; /* of memory */
+	struct tenant **tenants; /* by number */
+	uint32_t n_tenants;
+	size_t tenants_cap;
+	uint32_t *table; /* by organisation; number + 1 */
+	size_t table_cap;
+	pthread_mutex_t numbers_lock;
+	struct series **slabs;
+	size_t n_slabs, slabs_cap;
+	uint32_t n_numbers; /* that were ever given */
+	uint32_t *free_numbers;
+	size_t n_free, free_cap;
+	struct times_table times;
+	struct room room;
+	/* Scans by the parity of the floor that they began with. */
+	_Atomic uint32_t n_scans[2];
+	_Atomic uint32_t floor; /* how often it was raised */
+	bool has_drop;          /* what is below the floor is still there */
+	_Atomic int64_t bytes;  /* of memory */
 	_Atomic uint64_t n_series;
+	_Atomic uint64_t n_samples; /* in memory that no block has */
 };
 
-void head_init(struct head *h);
+int head_init(struct head *h); /* -ENOMEM */
 void head_done(struct head *h);
+
+uint32_t head_n_tenants(struct head *h);
+struct tenant *head_tenant_at(struct head *h, uint32_t i);
 
 /* The tenant of @org; made when missing if @create. NULL with @create = out of memory. */
 struct tenant *head_tenant(struct head *h, struct str org, bool create);
 
 /*
- * The series with these labels (any order), made when new. 0, -ENOMEM, or -EINVAL with reason and
- * sentence when the labels are not acceptable. The pointer stays good as long as the head.
+ * head_series() - the series with these labels (any order), made when new.
+ *
+ * 0, -ENOMEM, or -EINVAL with reason and sentence when the labels, or one more series, are not
+ * acceptable. The pointer stays good until head_collect().
  */
 int head_series(struct head *h, struct tenant *t, const struct label *labels, uint32_t n,
                 struct series **ret, enum store_refusal *ret_why, struct err *e);
 
-/* Frees the samples of epochs up to @epoch. */
-void head_drop(struct head *h, uint32_t epoch);
+/* As head_series(), while a log is replayed: labels of the tenant's texts, and no limits. */
+int head_series_known(struct head *h, struct tenant *t, const uint32_t *labels, uint32_t n,
+                      struct series **ret);
+
+/* ---- the life of flushed samples ------------------------------------------ */
 
 /*
- * head_select() - series that match and have a sample in range, in key order, each with a
- * reference that the caller gives back (series_unref) before he frees the array.
+ * From now on scans begin behind what is flushed, if what they no longer read has been dropped
+ * since the last time; else false. No append and no scan may begin meanwhile: inside the room.
  */
-int head_select(struct head *h, const struct store_select *sel, struct epochs epochs,
-                struct series ***ret, size_t *ret_n, struct err *e);
+bool head_raise_floor(struct head *h);
+/* Drops what is below the floor, if no scan that may read it is left. */
+void head_drop(struct head *h);
+
+/*
+ * Forgets series that have no sample in memory and had no append since before @epoch. Nobody may
+ * hold on to a series: no append is at work. Tenants that are being scanned are left for later.
+ */
+struct keys;
+void head_collect(struct head *h, struct keys *keys, uint32_t epoch);

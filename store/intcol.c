@@ -236,7 +236,7 @@ static bool bends_evenly(const uint64_t *step, uint32_t n)
 }
 
 /* Leaves the steps of @v in @s->step. */
-static struct plan choose(const uint64_t *v, uint32_t n, struct intcol_scratch *s)
+static struct plan choose(const uint64_t *v, uint32_t n, const struct intcol_scratch *s)
 {
 	struct plan best = { .bytes = SIZE_MAX };
 	struct ranges r;
@@ -280,7 +280,8 @@ static uint8_t *put_plan(uint8_t *p, const struct plan *plan, const uint64_t *v,
 	return p;
 }
 
-size_t intcol_encode(const int64_t *numbers, uint32_t n, uint8_t *dst, struct intcol_scratch *s)
+size_t intcol_encode(const int64_t *numbers, uint32_t n, uint8_t *dst,
+                     const struct intcol_scratch *s)
 {
 	const uint64_t *v = (const uint64_t *)numbers;
 	uint8_t *p = dst + 1;

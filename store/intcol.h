@@ -24,18 +24,17 @@
 #define COLUMN_GROUPS_MAX (COLUMN_ROWS_MAX / COLUMN_GROUP)
 
 /* Bytes that encoding @n numbers takes at most, and those it may write behind them. */
-static inline size_t intcol_bound(uint32_t n)
-{
-	return 2 + 4 * VARINT64_BYTES_MAX + n / COLUMN_GROUP + 1 + (size_t)n * 8 + BITPACK_SLACK;
-}
+#define INTCOL_BOUND(n) \
+	(3 + 4 * VARINT64_BYTES_MAX + (n) / COLUMN_GROUP + (size_t)(n)*8 + BITPACK_SLACK)
 
-/* Scratch of one encoder; too much for a stack of a small thread. */
+/* What an encoder of @n numbers needs beside them: three arrays of so many. */
 struct intcol_scratch {
-	uint64_t quotient[COLUMN_ROWS_MAX], step[COLUMN_ROWS_MAX], rest[COLUMN_ROWS_MAX];
+	uint64_t *quotient, *step, *rest;
 };
 
-/* Returns the bytes written to @dst, which has room for intcol_bound(@n). */
-size_t intcol_encode(const int64_t *v, uint32_t n, uint8_t *dst, struct intcol_scratch *scratch);
+/* Returns the bytes written to @dst, which has room for INTCOL_BOUND(@n). */
+size_t intcol_encode(const int64_t *v, uint32_t n, uint8_t *dst,
+                     const struct intcol_scratch *scratch);
 
 /*
  * intcol_decode() - @src is untrusted, but BITPACK_SLACK bytes behind it can be read.

@@ -6,8 +6,6 @@
 
 #include "userspace/base/alloc.h"
 
-#define CAP_MIN 1024u
-
 void keys_init(struct keys *k, uint64_t seed)
 {
 	*k = (struct keys){ .seed = seed };
@@ -16,53 +14,101 @@ void keys_init(struct keys *k, uint64_t seed)
 
 void keys_done(struct keys *k)
 {
-	free(k->slots);
+	free(k->v);
+	free(k->table);
 	(void)pthread_rwlock_destroy(&k->lock);
 }
 
-static void insert(struct key_slot *slots, size_t cap, struct key_slot one)
+static void table_put(struct keys *k, uint32_t number)
 {
-	size_t at = one.lo & (cap - 1);
+	size_t at = k->v[number].hash.lo & (k->table_cap - 1);
 
-	while (slots[at].series)
-		at = (at + 1) & (cap - 1);
-	slots[at] = one;
+	while (k->table[at] != 0)
+		at = (at + 1) & (k->table_cap - 1);
+	k->table[at] = number + 1;
 }
 
-/* At most two thirds full. */
-static int reserve(struct keys *k, int64_t *ret_bytes)
+static int table_reserve(struct keys *k, int64_t *bytes)
 {
-	size_t cap = k->cap ? k->cap * 2 : CAP_MIN;
-	struct key_slot *slots;
+	size_t cap = k->table_cap ? k->table_cap * 2 : 1024;
 
-	if ((k->n + 1) * 3 <= k->cap * 2)
+	if ((k->n + 1) * 2 <= k->table_cap)
 		return 0;
-	slots = mem_zalloc(cap, sizeof(*slots));
-	if (!slots)
+	uint32_t *table = mem_zalloc(cap, sizeof(*table));
+
+	if (!table)
 		return -ENOMEM;
-	for (size_t i = 0; i < k->cap; i++) {
-		if (k->slots[i].series)
-			insert(slots, cap, k->slots[i]);
-	}
-	*ret_bytes += (int64_t)((cap - k->cap) * sizeof(*slots));
-	free(k->slots);
-	k->slots = slots;
+	*bytes += (int64_t)((cap - k->table_cap) * sizeof(*table));
+	free(k->table);
+	k->table = table;
+	k->table_cap = cap;
+	for (uint32_t i = 0; i < k->n; i++)
+		table_put(k, i);
+	return 0;
+}
+
+/* By half: doubled, the array of a million keys would be half empty for long. */
+static int reserve(struct keys *k, int64_t *bytes)
+{
+	size_t cap = k->cap < 64 ? 64 : k->cap + k->cap / 2;
+	struct key *bigger;
+
+	if (k->n < k->cap)
+		return 0;
+	if (k->n >= UINT32_MAX - 1)
+		return -ENOMEM;
+	bigger = mem_realloc(k->v, cap, sizeof(*bigger));
+	if (!bigger)
+		return -ENOMEM;
+	*bytes += (int64_t)((cap - k->cap) * sizeof(*bigger));
+	k->v = bigger;
 	k->cap = cap;
 	return 0;
 }
 
-int keys_put(struct keys *k, struct key_hash h, struct series *series, int64_t *ret_bytes)
+int keys_put(struct keys *k, struct key_hash h, struct series *series, int64_t *bytes)
 {
+	size_t next = 0;
 	int r = 0;
 
 	(void)pthread_rwlock_wrlock(&k->lock);
-	if (!keys_find(k, h)) {
-		r = reserve(k, ret_bytes);
+	if (!keys_find(k, h, &next)) {
+		r = table_reserve(k, bytes);
+		if (r == 0)
+			r = reserve(k, bytes);
 		if (r == 0) {
-			insert(k->slots, k->cap, (struct key_slot){ h.lo, h.hi, series });
-			k->n++;
+			k->v[k->n] = (struct key){ h, series };
+			table_put(k, (uint32_t)k->n++);
 		}
 	}
 	(void)pthread_rwlock_unlock(&k->lock);
 	return r;
+}
+
+void keys_sweep(struct keys *k, bool (*is_gone)(const struct series *s), int64_t *bytes)
+{
+	size_t n = 0;
+
+	(void)pthread_rwlock_wrlock(&k->lock);
+	for (size_t i = 0; i < k->n; i++) {
+		if (!is_gone(k->v[i].series))
+			k->v[n++] = k->v[i];
+	}
+	if (n < k->n) {
+		k->n = n;
+		if (k->table)
+			memset(k->table, 0, k->table_cap * sizeof(*k->table));
+		for (uint32_t i = 0; i < n; i++)
+			table_put(k, i);
+		if (n == 0) {
+			*bytes -= (int64_t)(k->cap * sizeof(*k->v) +
+			                    k->table_cap * sizeof(*k->table));
+			free(k->v);
+			free(k->table);
+			k->v = NULL;
+			k->table = NULL;
+			k->cap = k->table_cap = 0;
+		}
+	}
+	(void)pthread_rwlock_unlock(&k->lock);
 }

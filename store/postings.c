@@ -27,16 +27,18 @@ static void put_list(const uint32_t *ids, uint32_t n, struct buf *entry)
 static void put_columns(struct postings_scratch *s, const uint32_t *ids, uint32_t n,
                         struct buf *raw)
 {
+	const struct intcol_scratch ints = { s->quotient, s->step, s->rest };
+
 	for (uint32_t at = 0; at < n; at += COLUMN_ROWS_MAX) {
 		uint32_t k = MIN(n - at, COLUMN_ROWS_MAX);
-		uint8_t *p = buf_reserve(raw, intcol_bound(k) + VARINT64_BYTES_MAX);
+		uint8_t *p = buf_reserve(raw, INTCOL_BOUND(k) + VARINT64_BYTES_MAX);
 
 		if (!p)
 			return;
 		for (uint32_t i = 0; i < k; i++)
 			s->numbers[i] = ids[at + i];
 		/* The length is known behind the column: first there, then moved. */
-		size_t bytes = intcol_encode(s->numbers, k, p + VARINT64_BYTES_MAX, &s->ints);
+		size_t bytes = intcol_encode(s->numbers, k, p + VARINT64_BYTES_MAX, &ints);
 		uint8_t *column = varint_put(p, bytes);
 
 		memmove(column, p + VARINT64_BYTES_MAX, bytes);

@@ -41,7 +41,7 @@ struct postings {
 struct postings_scratch {
 	int64_t numbers[COLUMN_ROWS_MAX];
 	uint32_t ids[COLUMN_ROWS_MAX];
-	struct intcol_scratch ints;
+	uint64_t quotient[COLUMN_ROWS_MAX], step[COLUMN_ROWS_MAX], rest[COLUMN_ROWS_MAX];
 };
 
 /*

@@ -1,10 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Reading. A scan fixes its set of series when it opens; each series' samples are those that the
- * head
- * holds when it is read: never half of one append to one series.
- */
-#include "store/store_int.h"
+#include "store/scan_int.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -12,274 +7,435 @@
 #include "userspace/base/alloc.h"
 #include "userspace/base/clock.h"
 #include "userspace/base/hash.h"
+#include "userspace/base/util.h"
 
-/* The series of one scan, shared by its parts. */
-struct series_list {
-	_Atomic unsigned refs;
-	struct series **v;
-	size_t n;
-};
-
-struct store_scan {
-	struct series_list *list;
-	size_t next, end;
-	int64_t min_ms, max_ms;
-	uint64_t deadline_mono_ns, samples_max;
-	_Atomic uint64_t own_samples, *n_samples; /* of all parts together */
-	struct epochs epochs;
-	struct series_columns columns;
-	struct label labels[LABELS_MAX];
-};
-
-static void list_unref(struct series_list *l)
+int scan_check(const struct store_scan *scan, struct err *e)
 {
-	if (atomic_fetch_sub(&l->refs, 1) != 1)
-		return;
-	for (size_t i = 0; i < l->n; i++)
-		series_unref(l->v[i]);
-	free(l->v);
-	free(l);
+	if (scan->deadline_mono_ns != 0 && clock_mono_ns() > scan->deadline_mono_ns)
+		return err_set(e, -ECANCELED, "the time limit of the query has passed");
+	if (scan->cancelled && atomic_load_explicit(scan->cancelled, memory_order_relaxed))
+		return err_set(e, -ECANCELED, "the query was called off");
+	return 0;
+}
+
+void scan_warn(struct store_scan *scan, const struct err *why)
+{
+	(void)pthread_mutex_lock(&scan->lock);
+	if (scan->n_warnings++ == 0)
+		scan->warning = *why;
+	(void)pthread_mutex_unlock(&scan->lock);
+}
+
+const char *store_scan_warning(struct store_scan *scan, uint64_t *ret_n)
+{
+	(void)pthread_mutex_lock(&scan->lock);
+	*ret_n = scan->n_warnings;
+	(void)pthread_mutex_unlock(&scan->lock);
+	return *ret_n > 0 ? scan->warning.msg : NULL;
+}
+
+/* ---- labels --------------------------------------------------------------- */
+
+static uint32_t *slot_of(const struct scan_labels *l, const struct label *x)
+{
+	size_t mask = l->table_cap - 1;
+	size_t at = hash_bytes(x->value.p, x->value.len, hash_str(x->name)) & mask;
+
+	for (; l->table[at] != 0; at = (at + 1) & mask) {
+		const struct label *y = &l->v[l->table[at] - 1];
+
+		if (str_eq(x->value, y->value) && str_eq(x->name, y->name))
+			break;
+	}
+	return &l->table[at];
+}
+
+static int table_reserve(struct scan_labels *l)
+{
+	size_t cap = l->table_cap ? l->table_cap * 2 : 256;
+
+	if ((l->n + 1) * 2 <= l->table_cap)
+		return 0;
+	uint32_t *table = mem_zalloc(cap, sizeof(*table));
+
+	if (!table)
+		return -ENOMEM;
+	free(l->table);
+	l->table = table;
+	l->table_cap = cap;
+	for (uint32_t i = 0; i < l->n; i++)
+		*slot_of(l, &l->v[i]) = i + 1;
+	return 0;
+}
+
+/* Equal names share one text: the first label with it has it. */
+static int intern_name(struct scan_labels *l, struct str name, bool are_kept, struct str *ret)
+{
+	for (size_t i = 0; i < l->n_names; i++) {
+		if (str_eq(l->names[i], name)) {
+			*ret = l->names[i];
+			return 0;
+		}
+	}
+	*ret = are_kept ? name : arena_str(&l->arena, name);
+	if (!ret->p || MEM_GROW(l->names, l->names_cap, l->n_names + 1) < 0)
+		return -ENOMEM;
+	l->names[l->n_names++] = *ret;
+	return 0;
+}
+
+int scan_label(struct scan_labels *l, const struct label *label, bool are_kept, uint32_t *ret)
+{
+	struct label mine = { .value = label->value };
+	int r = table_reserve(l);
+
+	if (r < 0)
+		return r;
+	uint32_t *slot = slot_of(l, label);
+
+	if (*slot == 0) {
+		r = intern_name(l, label->name, are_kept, &mine.name);
+		if (r == 0 && !are_kept)
+			mine.value = arena_str(&l->arena, label->value);
+		if (r < 0 || !mine.value.p || MEM_GROW(l->v, l->cap, l->n + 1) < 0)
+			return -ENOMEM;
+		l->v[l->n++] = mine;
+		*slot = (uint32_t)l->n;
+	}
+	*ret = *slot - 1;
+	return 0;
+}
+
+int series_list_add(struct series_list *l, uint32_t series, const uint32_t *labels, uint32_t n)
+{
+	if (MEM_GROW(l->series, l->cap, l->n + 1) < 0 ||
+	    MEM_GROW(l->ends, l->ends_cap, l->n + 1) < 0 ||
+	    MEM_GROW(l->labels, l->labels_cap, l->n_labels + n) < 0)
+		return -ENOMEM;
+	memcpy(l->labels + l->n_labels, labels, n * sizeof(*labels));
+	l->n_labels += n;
+	l->series[l->n] = series;
+	l->ends[l->n++] = l->n_labels;
+	return 0;
+}
+
+void series_list_done(struct series_list *l)
+{
+	free(l->series);
+	free(l->ends);
+	free(l->labels);
+}
+
+/* ---- putting sources together --------------------------------------------- */
+
+/* Where one source is in its list. */
+struct front {
+	const struct series_list *list;
+	uint32_t source;
+	size_t at;
+	const uint32_t *labels; /* of the series at hand */
+	uint32_t n;
+};
+
+static bool front_load(struct front *f)
+{
+	if (f->at == f->list->n)
+		return false;
+	size_t begin = f->at > 0 ? f->list->ends[f->at - 1] : 0;
+
+	f->labels = f->list->labels + begin;
+	f->n = (uint32_t)(f->list->ends[f->at] - begin);
+	return true;
+}
+
+static int cmp_ids(const struct scan_labels *l, const uint32_t *a, uint32_t n_a, const uint32_t *b,
+                   uint32_t n_b)
+{
+	uint32_t n = MIN(n_a, n_b), i = 0;
+
+	while (i < n && a[i] == b[i])
+		i++;
+	if (i == n)
+		return n_a < n_b ? -1 : n_a > n_b;
+	const struct label *x = &l->v[a[i]], *y = &l->v[b[i]];
+	int c = x->name.p == y->name.p ? 0 : str_cmp(x->name, y->name);
+
+	return c != 0 ? c : str_cmp(x->value, y->value);
+}
+
+static int add_series(struct store_scan *scan, const struct front *f)
+{
+	if (scan->series_max != 0 && scan->n_series == scan->series_max)
+		return -ENOSPC;
+	if (MEM_GROW(scan->series, scan->series_cap, scan->n_series + 1) < 0 ||
+	    MEM_GROW(scan->ids, scan->ids_cap, scan->n_ids + f->n) < 0)
+		return -ENOMEM;
+	scan->series[scan->n_series++] = (struct scan_series){ .labels = scan->n_ids,
+		                                               .parts = scan->n_parts,
+		                                               .n_labels = f->n };
+	memcpy(scan->ids + scan->n_ids, f->labels, f->n * sizeof(*f->labels));
+	scan->n_ids += f->n;
+	return 0;
+}
+
+static int add_part(struct store_scan *scan, const struct front *f)
+{
+	if (MEM_GROW(scan->parts, scan->parts_cap, scan->n_parts + 1) < 0)
+		return -ENOMEM;
+	scan->parts[scan->n_parts++] = (struct part){ f->source, f->list->series[f->at] };
+	scan->series[scan->n_series - 1].n_parts++;
+	return 0;
+}
+
+/* The least series of all fronts; they stay where they are. */
+static const struct front *least(const struct store_scan *scan, const struct front *v, size_t n)
+{
+	const struct front *best = &v[0];
+
+	for (size_t i = 1; i < n; i++) {
+		if (cmp_ids(&scan->labels, v[i].labels, v[i].n, best->labels, best->n) < 0)
+			best = &v[i];
+	}
+	return best;
+}
+
+/* Takes one series from all fronts that have it; *@n goes down when one is at its end. */
+static int join_one(struct store_scan *scan, struct front *v, size_t *n)
+{
+	const struct front first = *least(scan, v, *n);
+	size_t kept = 0;
+	int r = add_series(scan, &first);
+
+	for (size_t i = 0; i < *n && r == 0; i++) {
+		struct front *f = &v[i];
+
+		if (f->n == first.n &&
+		    memcmp(f->labels, first.labels, f->n * sizeof(*f->labels)) == 0) {
+			r = add_part(scan, f);
+			f->at++;
+			if (!front_load(f))
+				continue;
+		}
+		v[kept++] = *f;
+	}
+	*n = kept;
+	return r;
+}
+
+static int join_sources(struct store_scan *scan, struct err *e)
+{
+	_cleanup_free_ struct front *fronts = mem_zalloc(scan->n_blocks + 1ul, sizeof(*fronts));
+	size_t n = 0;
+	int r = fronts ? 0 : -ENOMEM;
+
+	for (uint32_t i = 0; r == 0 && i < scan->n_blocks; i++) {
+		fronts[n] = (struct front){ .list = &scan->blocks[i].list, .source = i };
+		n += front_load(&fronts[n]);
+	}
+	if (r == 0) {
+		fronts[n] = (struct front){ .list = &scan->head_list, .source = HEAD_SOURCE };
+		n += front_load(&fronts[n]);
+	}
+	for (uint32_t i = 1; r == 0 && n > 0; i++) {
+		r = join_one(scan, fronts, &n);
+		if (r == 0 && i % 4096 == 0)
+			r = scan_check(scan, e);
+	}
+	if (r == -ENOSPC)
+		return err_set(e, r, "more than %llu series match; narrow the selector",
+		               (unsigned long long)scan->series_max);
+	return r;
+}
+
+/* ---- blocks --------------------------------------------------------------- */
+
+static int cmp_block(const void *a, const void *b)
+{
+	int64_t x = ((const struct block_source *)a)->block->meta.min_ms;
+	int64_t y = ((const struct block_source *)b)->block->meta.min_ms;
+
+	return x < y ? -1 : x > y;
+}
+
+static bool is_wanted(const struct store_scan *scan, const struct block *b)
+{
+	return b->meta.min_epoch < scan->floor_epoch && b->meta.min_ms <= scan->max_ms &&
+	       b->meta.max_ms >= scan->min_ms;
+}
+
+static void warn_of_broken(struct store_scan *scan)
+{
+	for (size_t i = 0; i < scan->view->n_broken; i++)
+		scan_warn(scan, &scan->view->broken[i].why);
+}
+
+/* In the order of their time, so that a series' parts mostly are in order, too. */
+static int choose_blocks(struct store_scan *scan)
+{
+	const struct view *v = scan->view;
+
+	scan->blocks = mem_zalloc(v->n, sizeof(*scan->blocks));
+	if (!scan->blocks)
+		return -ENOMEM;
+	for (size_t i = 0; i < v->n; i++) {
+		if (is_wanted(scan, v->blocks[i]))
+			scan->blocks[scan->n_blocks++].block = v->blocks[i];
+	}
+	if (scan->n_blocks > 1)
+		qsort(scan->blocks, scan->n_blocks, sizeof(*scan->blocks), cmp_block);
+	return 0;
+}
+
+static int scan_blocks(struct store_scan *scan, struct str org, const struct selection *sel,
+                       struct err *e)
+{
+	_cleanup_(block_reader_done) struct block_reader reader = { 0 };
+	int r = choose_blocks(scan);
+
+	warn_of_broken(scan);
+	for (uint32_t i = 0; r == 0 && i < scan->n_blocks; i++) {
+		const struct block_org *o = block_find_org(scan->blocks[i].block, org);
+
+		if (o && o->min_ms <= scan->max_ms && o->max_ms >= scan->min_ms)
+			r = scan_block(scan, &scan->blocks[i], o, sel, &reader, e);
+		if (r == 0)
+			r = scan_check(scan, e);
+	}
+	atomic_fetch_add(&scan->n_pages, reader.texts.n_pages + reader.others.n_pages);
+	atomic_fetch_add(&scan->n_page_bytes, reader.texts.n_bytes + reader.others.n_bytes);
+	return r;
+}
+
+/* ---- life ----------------------------------------------------------------- */
+
+static void scan_done(struct store_scan *scan)
+{
+	if (scan->has_pin)
+		atomic_fetch_sub(&scan->s->head.n_scans[scan->pin], 1);
+	if (scan->tenant)
+		atomic_fetch_sub(&scan->tenant->n_scans, 1);
+	for (uint32_t i = 0; i < scan->n_blocks; i++)
+		series_list_done(&scan->blocks[i].list);
+	series_list_done(&scan->head_list);
+	arena_done(&scan->labels.arena);
+	free(scan->labels.v);
+	free(scan->labels.names);
+	free(scan->labels.table);
+	free(scan->heads);
+	free(scan->blocks);
+	free(scan->series);
+	free(scan->ids);
+	free(scan->parts);
+	view_unref(scan->view);
+	(void)pthread_mutex_destroy(&scan->lock);
+	free(scan);
 }
 
 void store_scan_close(struct store_scan *scan)
 {
 	if (!scan)
 		return;
-	list_unref(scan->list);
-	series_columns_done(&scan->columns);
-	free(scan);
+	store_reader_free(scan->reader);
+	scan_done(scan);
+}
+
+/* Samples before the organisation's retention are not there, even if they still are. */
+static int64_t retained_from(struct store *s, struct tenant *t)
+{
+	int64_t retention_ms = t ? atomic_load(&t->limits.retention_ms) : 0;
+
+	if (retention_ms <= 0 || retention_ms > s->conf.retention_ms)
+		retention_ms = s->conf.retention_ms;
+	return clock_unix_ms() - retention_ms;
+}
+
+static struct store_scan *scan_new(struct store *s, const struct store_select *sel)
+{
+	struct store_scan *scan = mem_zalloc(1, sizeof(*scan));
+
+	if (!scan)
+		return NULL;
+	(void)pthread_mutex_init(&scan->lock, NULL);
+	scan->s = s;
+	scan->tenant = head_tenant(&s->head, sel->org, false);
+	if (scan->tenant) { /* under its lock: it may be about to be rebuilt */
+		(void)pthread_rwlock_rdlock(&scan->tenant->lock);
+		atomic_fetch_add(&scan->tenant->n_scans, 1);
+		(void)pthread_rwlock_unlock(&scan->tenant->lock);
+	}
+	scan->min_ms = MAX(sel->min_ms, retained_from(s, scan->tenant));
+	scan->max_ms = sel->max_ms;
+	scan->deadline_mono_ns = sel->deadline_mono_ns;
+	scan->cancelled = sel->cancelled;
+	scan->series_max = sel->series_max;
+	scan->samples_max = sel->samples_max;
+	return scan;
 }
 
 int store_scan_open(struct store *s, const struct store_select *sel, struct store_scan **ret,
                     struct err *e)
 {
-	struct store_scan *scan = mem_zalloc(1, sizeof(*scan));
-	struct series_list *list = mem_zalloc(1, sizeof(*list));
-	int r = scan && list ? head_select(&s->head, sel, (struct epochs){ 0, UINT32_MAX },
-	                                   &list->v, &list->n, e)
-	                     : -ENOMEM;
+	struct store_scan *scan = scan_new(s, sel);
+	struct selection selection = { 0 };
+	int r = scan ? selection_init(&selection, sel->sets, sel->n_sets, &sel->enforced, e)
+	             : -ENOMEM;
 
+	if (r == 0)
+		r = scan_check(scan, e);
+	if (r == 0)
+		r = scan_head(scan, &selection, e);
+	if (r == 0)
+		r = scan_blocks(scan, sel->org, &selection, e);
+	if (r == 0)
+		r = join_sources(scan, e);
+	selection_done(&selection);
 	if (r < 0) {
-		free(scan);
-		free(list);
+		if (scan)
+			scan_done(scan);
 		return r;
 	}
-	atomic_init(&list->refs, 1);
-	scan->list = list;
-	scan->end = list->n;
-	scan->epochs = (struct epochs){ 0, UINT32_MAX };
-	scan->min_ms = sel->min_ms;
-	scan->max_ms = sel->max_ms;
-	scan->deadline_mono_ns = sel->deadline_mono_ns;
-	scan->samples_max = sel->samples_max;
-	scan->n_samples = &scan->own_samples;
 	*ret = scan;
 	return 0;
 }
 
-size_t store_scan_series_max(const struct store_scan *scan)
+/* ---- what was found ------------------------------------------------------- */
+
+size_t store_scan_n(const struct store_scan *scan)
 {
-	return scan->end - scan->next;
+	return scan->n_series;
 }
 
-int store_scan_split(struct store_scan *scan, unsigned n, struct store_scan **ret_parts)
+const uint32_t *store_scan_label_ids(const struct store_scan *scan, size_t i, uint32_t *ret_n)
 {
-	size_t all = scan->end - scan->next;
-
-	for (unsigned i = 0; i < n; i++) {
-		struct store_scan *part = mem_zalloc(1, sizeof(*part));
-
-		if (!part) {
-			while (i-- > 0)
-				store_scan_close(ret_parts[i]);
-			return -ENOMEM;
-		}
-		*part = (struct store_scan){
-			.list = scan->list,
-			.next = scan->next + all * i / n,
-			.end = scan->next + all * (i + 1) / n,
-			.epochs = scan->epochs,
-			.min_ms = scan->min_ms,
-			.max_ms = scan->max_ms,
-			.deadline_mono_ns = scan->deadline_mono_ns,
-			.samples_max = scan->samples_max,
-			.n_samples = scan->n_samples,
-		};
-		atomic_fetch_add(&scan->list->refs, 1);
-		ret_parts[i] = part;
-	}
-	return 0;
+	*ret_n = scan->series[i].n_labels;
+	return scan->ids + scan->series[i].labels;
 }
 
-static int check_limits(const struct store_scan *scan)
+const struct label *store_scan_label(const struct store_scan *scan, uint32_t id)
 {
-	if (scan->deadline_mono_ns != 0 && clock_mono_ns() > scan->deadline_mono_ns)
-		return -ECANCELED;
-	if (scan->samples_max != 0 && atomic_load(scan->n_samples) > scan->samples_max)
-		return -ENOSPC;
-	return 0;
+	return &scan->labels.v[id];
 }
 
-int store_scan_next(struct store_scan *scan, struct store_series *ret)
+uint32_t store_scan_n_labels(const struct store_scan *scan)
 {
-	while (scan->next < scan->end) {
-		struct series *s = scan->list->v[scan->next];
-		int r = check_limits(scan);
-
-		scan->columns.n = 0;
-		if (r == 0)
-			r = series_read(s, scan->epochs, scan->min_ms, scan->max_ms,
-			                &scan->columns);
-		if (r < 0)
-			return r;
-		scan->next++;
-		atomic_fetch_add(scan->n_samples, scan->columns.n);
-		if (scan->columns.n == 0)
-			continue;
-		r = check_limits(scan);
-		if (r < 0)
-			return r;
-		*ret = (struct store_series){ scan->labels, series_labels(s, scan->labels),
-			                      (uint32_t)scan->columns.n, scan->columns.ts_ms,
-			                      scan->columns.values };
-		return 0;
-	}
-	return 1;
+	return (uint32_t)scan->labels.n;
 }
 
-int store_series_each(struct store *s, const struct store_select *sel, store_labels_f fn, void *ctx,
-                      struct err *e)
+uint32_t store_scan_labels(const struct store_scan *scan, size_t i, struct label *ret)
 {
-	struct store_scan *scan;
-	int r = store_scan_open(s, sel, &scan, e);
+	const struct scan_series *s = &scan->series[i];
 
-	if (r < 0)
-		return r;
-	for (; scan->next < scan->end && r == 0; scan->next++) {
-		r = check_limits(scan);
-		if (r == 0)
-			r = fn(ctx, scan->labels,
-			       series_labels(scan->list->v[scan->next], scan->labels));
-	}
-	store_scan_close(scan);
-	return r < 0 ? r : 0;
+	for (uint32_t k = 0; k < s->n_labels; k++)
+		ret[k] = scan->labels.v[scan->ids[s->labels + k]];
+	labels_sort_name_in(ret, s->n_labels);
+	return s->n_labels;
 }
 
-/* ---- distinct texts ------------------------------------------------------- */
-
-struct distinct {
-	struct str *table; /* open addressing; p == NULL is empty */
-	size_t n, cap;
-	struct str label; /* p == NULL: names, else values of this label */
-};
-
-static struct str *slot_of(struct str *table, size_t cap, struct str text)
+void store_scan_cost(struct store_scan *scan, struct store_scan_cost *ret)
 {
-	size_t at = hash_str(text) & (cap - 1);
-
-	while (table[at].p && !str_eq(table[at], text))
-		at = (at + 1) & (cap - 1);
-	return &table[at];
-}
-
-static int distinct_reserve(struct distinct *d)
-{
-	size_t cap = d->cap ? d->cap * 2 : 64;
-	struct str *table;
-
-	if ((d->n + 1) * 2 <= d->cap)
-		return 0;
-	table = mem_zalloc(cap, sizeof(*table));
-	if (!table)
-		return -ENOMEM;
-	for (size_t i = 0; i < d->cap; i++) {
-		if (d->table[i].p)
-			*slot_of(table, cap, d->table[i]) = d->table[i];
-	}
-	free(d->table);
-	d->table = table;
-	d->cap = cap;
-	return 0;
-}
-
-static int distinct_add(struct distinct *d, struct str text)
-{
-	int r = distinct_reserve(d);
-
-	if (r < 0)
-		return r;
-	struct str *slot = slot_of(d->table, d->cap, text);
-
-	d->n += slot->p == NULL;
-	*slot = text;
-	return 0;
-}
-
-static int distinct_series(struct distinct *d, const struct series *s)
-{
-	int r = 0;
-
-	for (uint32_t i = 0; i < s->n_labels && r == 0; i++) {
-		if (!d->label.p)
-			r = distinct_add(d, s->labels[i]->name->text);
-		else if (str_eq(s->labels[i]->name->text, d->label))
-			r = distinct_add(d, s->labels[i]->text);
-	}
-	return r;
-}
-
-static int cmp_text(const void *a, const void *b)
-{
-	return str_cmp(*(const struct str *)a, *(const struct str *)b);
-}
-
-static int distinct_give(struct distinct *d, store_text_f fn, void *ctx)
-{
-	size_t n = 0;
-	int r = 0;
-
-	for (size_t i = 0; i < d->cap; i++) {
-		if (d->table[i].p)
-			d->table[n++] = d->table[i];
-	}
-	if (n > 1)
-		qsort(d->table, n, sizeof(*d->table), cmp_text);
-	for (size_t i = 0; i < n && r == 0; i++)
-		r = fn(ctx, d->table[i]);
-	return r < 0 ? r : 0;
-}
-
-static int distinct_texts(struct store *s, const struct store_select *sel, struct str label,
-                          store_text_f fn, void *ctx, struct err *e)
-{
-	struct distinct d = { .label = label };
-	struct store_scan *scan;
-	int r = store_scan_open(s, sel, &scan, e);
-
-	if (r < 0)
-		return r;
-	for (; scan->next < scan->end && r == 0; scan->next++) {
-		r = check_limits(scan);
-		if (r == 0)
-			r = distinct_series(&d, scan->list->v[scan->next]);
-	}
-	if (r == 0)
-		r = distinct_give(&d, fn, ctx);
-	free(d.table);
-	store_scan_close(scan); /* the texts were the series' own */
-	return r;
-}
-
-int store_label_names(struct store *s, const struct store_select *sel, store_text_f fn, void *ctx,
-                      struct err *e)
-{
-	return distinct_texts(s, sel, STR_NULL, fn, ctx, e);
-}
-
-int store_label_values(struct store *s, const struct store_select *sel, struct str label,
-                       store_text_f fn, void *ctx, struct err *e)
-{
-	if (label.len == 0)
-		return 0;
-	return distinct_texts(s, sel, label, fn, ctx, e);
+	*ret = (struct store_scan_cost){ .series = scan->n_series,
+		                         .blocks = scan->n_blocks,
+		                         .pages = atomic_load(&scan->n_pages),
+		                         .page_bytes = atomic_load(&scan->n_page_bytes),
+		                         .samples = atomic_load(&scan->n_samples) };
 }

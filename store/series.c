@@ -5,474 +5,526 @@
 #include <stdlib.h>
 
 #include "userspace/base/alloc.h"
-#include "userspace/base/utf8.h"
 #include "userspace/base/util.h"
 
-/* ---- labels --------------------------------------------------------------- */
-
-static int refuse(enum store_refusal *ret_why, enum store_refusal why)
-{
-	*ret_why = why;
-	return -EINVAL;
-}
-
-static int check_label(const struct label *l, enum store_refusal *ret_why, struct err *e)
-{
-	if (l->name.len == 0 || l->name.len > LABEL_NAME_MAX)
-		return err_set(e, refuse(ret_why, STORE_REFUSED_LABELS),
-		               "a label name has %zu bytes; 1 to %u are accepted", l->name.len,
-		               LABEL_NAME_MAX);
-	if (l->value.len > LABEL_VALUE_MAX)
-		return err_set(e, refuse(ret_why, STORE_REFUSED_LABELS),
-		               "the value of label \"%.*s\" has %zu bytes; at most %u are accepted",
-		               STR_FMT(l->name), l->value.len, LABEL_VALUE_MAX);
-	if (!utf8_is_valid(l->name) || !utf8_is_valid(l->value))
-		return err_set(e, refuse(ret_why, STORE_REFUSED_UTF8),
-		               "label \"%.*s\" is not UTF-8", (int)MIN(l->name.len, (size_t)40),
-		               l->name.p);
-	return 0;
-}
-
-/* Insertion sort: writers send sorted labels, and then it is one pass. */
-static void insert_sorted(struct label *to, uint32_t n, const struct label *l)
-{
-	uint32_t i = n;
-
-	while (i > 0 && str_cmp(to[i - 1].name, l->name) > 0) {
-		to[i] = to[i - 1];
-		i--;
-	}
-	to[i] = *l;
-}
-
-static int check_set(const struct label *v, uint32_t n, enum store_refusal *ret_why, struct err *e)
-{
-	bool named = false;
-
-	for (uint32_t i = 0; i < n; i++) {
-		named = named || str_eqc(v[i].name, LABEL_NAME);
-		if (i > 0 && str_eq(v[i - 1].name, v[i].name))
-			return err_set(e, refuse(ret_why, STORE_REFUSED_LABELS),
-			               "label \"%.*s\" is given twice", STR_FMT(v[i].name));
-	}
-	return named ? 0
-	             : err_set(e, refuse(ret_why, STORE_REFUSED_NO_NAME),
-	                       "a series has no metric name");
-}
-
-int series_canonical(const struct label *labels, uint32_t n, struct label *ret, uint32_t *ret_n,
-                     enum store_refusal *ret_why, struct err *e)
-{
-	uint32_t kept = 0;
-
-	for (uint32_t i = 0; i < n; i++) {
-		int r = check_label(&labels[i], ret_why, e);
-
-		if (r < 0)
-			return r;
-		if (labels[i].value.len == 0)
-			continue;
-		if (kept == LABELS_MAX)
-			return err_set(e, refuse(ret_why, STORE_REFUSED_LABELS),
-			               "a series has more than %u labels", LABELS_MAX);
-		insert_sorted(ret, kept++, &labels[i]);
-	}
-	*ret_n = kept;
-	return check_set(ret, kept, ret_why, e);
-}
-
-static struct str name_of(const struct label *labels, uint32_t n)
-{
-	for (uint32_t i = 0; i < n; i++) {
-		if (str_eqc(labels[i].name, LABEL_NAME))
-			return labels[i].value;
-	}
-	return STR_NULL;
-}
-
-int series_cmp_labels(const struct label *a, uint32_t n_a, const struct label *b, uint32_t n_b)
-{
-	int c = str_cmp(name_of(a, n_a), name_of(b, n_b));
-
-	for (uint32_t i = 0; c == 0 && i < n_a && i < n_b; i++) {
-		c = str_cmp(a[i].name, b[i].name);
-		if (c == 0)
-			c = str_cmp(a[i].value, b[i].value);
-	}
-	return c != 0 ? c : n_a < n_b ? -1 : n_a > n_b;
-}
-
-/* Interned: equal texts are one pointer, and most labels of two neighbours are equal. */
-static int cmp_interned(const struct index_value *a, const struct index_value *b)
-{
-	int c;
-
-	if (a == b)
-		return 0;
-	c = a->name == b->name ? 0 : str_cmp(a->name->text, b->name->text);
-	return c != 0 ? c : str_cmp(a->text, b->text);
-}
-
-int series_cmp(const struct series *a, const struct series *b)
-{
-	int c = cmp_interned(a->labels[a->name_at], b->labels[b->name_at]);
-
-	for (uint32_t i = 0; c == 0 && i < a->n_labels && i < b->n_labels; i++)
-		c = cmp_interned(a->labels[i], b->labels[i]);
-	return c != 0 ? c : a->n_labels < b->n_labels ? -1 : a->n_labels > b->n_labels;
-}
-
-uint32_t series_labels(const struct series *s, struct label *ret)
-{
-	for (uint32_t i = 0; i < s->n_labels; i++)
-		ret[i] = (struct label){ s->labels[i]->name->text, s->labels[i]->text };
-	return s->n_labels;
-}
+#define HEAP_BYTES 16u /* what the heap adds to each piece */
 
 /* ---- life ----------------------------------------------------------------- */
 
-struct series *series_new(struct index_value *const *labels, uint32_t n_labels)
+int series_init(struct series *s, uint32_t tenant, const uint32_t *labels, uint32_t n_labels,
+                int64_t *bytes)
 {
-	struct series *s = mem_zalloc(1, sizeof(*s) + n_labels * sizeof(struct index_value *));
+	size_t more_bytes = sizeof(*s->more) + n_labels * sizeof(*labels);
+	struct series_more *more = mem_zalloc(1, more_bytes);
 
-	if (!s)
-		return NULL;
-	s->n_labels = (uint16_t)n_labels;
-	for (uint32_t i = 0; i < n_labels; i++) {
-		s->labels[i] = labels[i];
-		if (str_eqc(labels[i]->name->text, LABEL_NAME))
-			s->name_at = (uint8_t)i;
-	}
-	atomic_init(&s->refs, 1);
-	s->newest_ms = INT64_MIN;
-	return s;
+	if (!more)
+		return -ENOMEM;
+	more->n_labels = (uint16_t)n_labels;
+	memcpy(more->labels, labels, n_labels * sizeof(*labels));
+	*s = (struct series){ .number = s->number, .more = more, .tenant = tenant };
+	s->state.ts_ms = INT64_MIN;
+	*bytes += (int64_t)(more_bytes + HEAP_BYTES);
+	return 0;
 }
 
 size_t series_memory(const struct series *s)
 {
-	return sizeof(*s) + s->n_labels * sizeof(struct index_value *);
+	return sizeof(*s->more) + s->more->n_labels * sizeof(s->more->labels[0]) + HEAP_BYTES;
 }
 
-void series_ref(struct series *s)
+void series_done(struct series *s, struct times_table *times)
 {
-	atomic_fetch_add(&s->refs, 1);
-}
+	struct series_more *more = s->more;
 
-void series_unref(struct series *s)
-{
-	if (!s || atomic_fetch_sub(&s->refs, 1) != 1)
+	if (!more)
 		return;
-	for (uint32_t i = 0; i < s->n_sealed; i++)
-		free(s->sealed[i]);
-	free(s->sealed);
-	free(s->open);
-	free(s->late);
-	free(s);
+	for (uint32_t i = 0; i < more->n_chunks; i++)
+		chunk_free(times, more->chunks[i]);
+	free(more->chunks);
+	free(more->open);
+	if (more->late)
+		free(more->late->v);
+	free(more->late);
+	free(more);
+	s->more = NULL;
+}
+
+/* ---- open samples --------------------------------------------------------- */
+
+/* All of them: those in @more, then the tail. */
+static void get_open(const struct series *s, int64_t *ts_ms, double *values)
+{
+	uint8_t bytes[CHUNK_OPEN_MAX + SERIES_TAIL];
+	const struct series_more *more = s->more;
+
+	if (more->open_len > 0)
+		memcpy(bytes, more->open, more->open_len);
+	memcpy(bytes + more->open_len, s->tail, s->tail_len);
+	chunk_get(bytes, s->mode, s->n_open, ts_ms, values);
+}
+
+static int open_reserve(struct series_more *more, size_t bytes, struct append_hint *h)
+{
+	size_t cap = more->open_cap;
+
+	if (bytes <= cap)
+		return 0;
+	cap = MAX(bytes, cap + cap / 2);
+	uint8_t *bigger = mem_realloc(more->open, cap, 1);
+
+	if (!bigger)
+		return -ENOMEM;
+	h->bytes += (int64_t)(cap - more->open_cap) + (more->open_cap == 0 ? HEAP_BYTES : 0);
+	more->open = bigger;
+	more->open_cap = (uint16_t)cap;
+	return 0;
+}
+
+static void open_free(struct series_more *more, int64_t *bytes)
+{
+	*bytes -= more->open_cap > 0 ? more->open_cap + HEAP_BYTES : 0;
+	free(more->open);
+	more->open = NULL;
+	more->open_len = more->open_cap = 0;
+}
+
+/* The tail moves behind the others. */
+static int spill(struct series *s, struct append_hint *h)
+{
+	struct series_more *more = s->more;
+	int r = open_reserve(more, (size_t)more->open_len + s->tail_len, h);
+
+	if (r < 0)
+		return r;
+	memcpy(more->open + more->open_len, s->tail, s->tail_len);
+	more->open_len = (uint16_t)(more->open_len + s->tail_len);
+	s->tail_len = 0;
+	return 0;
+}
+
+/* ---- closing a chunk ------------------------------------------------------ */
+
+void append_hint_done(struct append_hint *h)
+{
+	if (h->times)
+		times_unref(h->table, h->times);
+	h->times = NULL;
+}
+
+static struct times *shared_times(struct append_hint *h, const int64_t *ts_ms, uint32_t n)
+{
+	if (!h->times || h->n != n || memcmp(h->ts_ms, ts_ms, n * sizeof(*ts_ms)) != 0) {
+		struct times *fresh = times_get(h->table, ts_ms, n);
+
+		if (!fresh)
+			return NULL;
+		append_hint_done(h);
+		h->times = fresh;
+		h->n = n;
+		memcpy(h->ts_ms, ts_ms, n * sizeof(*ts_ms));
+	}
+	atomic_fetch_add(&h->times->refs, 1);
+	return h->times;
+}
+
+static int push_chunk(struct series_more *more, struct chunk *c, struct append_hint *h)
+{
+	uint32_t cap = more->chunks_cap ? more->chunks_cap * 2 : 2;
+	struct chunk **bigger;
+
+	if (more->n_chunks == more->chunks_cap) {
+		bigger = mem_realloc(more->chunks, cap, sizeof(struct chunk *));
+		if (!bigger)
+			return -ENOMEM;
+		h->bytes += (int64_t)((cap - more->chunks_cap) * sizeof(struct chunk *));
+		more->chunks = bigger;
+		more->chunks_cap = cap;
+	}
+	more->chunks[more->n_chunks++] = c;
+	h->bytes += (int64_t)chunk_memory(c);
+	return 0;
+}
+
+/* The open samples become columns. */
+static int close_chunk(struct series *s, struct append_hint *h)
+{
+	int64_t ts_ms[CHUNK_SAMPLES_MAX];
+	double values[CHUNK_SAMPLES_MAX];
+	struct times *times;
+	struct chunk *c;
+
+	get_open(s, ts_ms, values);
+	times = shared_times(h, ts_ms, s->n_open);
+	if (!times)
+		return -ENOMEM;
+	c = chunk_new(times, values, s->n_open);
+	if (!c || push_chunk(s->more, c, h) < 0) {
+		free(c);
+		times_unref(h->table, times);
+		return -ENOMEM;
+	}
+	open_free(s->more, &h->bytes);
+	s->n_open = s->tail_len = 0;
+	return 0;
 }
 
 /* ---- appending ------------------------------------------------------------ */
 
-static int add_late(struct series *s, const struct sample *x, uint32_t epoch)
+/* The value needs another mode: the open samples are written anew in one that takes all. */
+static int change_mode(struct series *s, double v, struct append_hint *h)
 {
-	if (MEM_GROW(s->late, s->late_cap, (size_t)s->n_late + 1) < 0)
-		return -ENOMEM;
-	s->late[s->n_late++] = (struct late_sample){ *x, epoch };
-	return 0;
-}
+	int64_t ts_ms[CHUNK_SAMPLES_MAX];
+	double values[CHUNK_SAMPLES_MAX + 1];
+	struct chunk_state st;
+	int r = open_reserve(s->more, CHUNK_OPEN_MAX, h);
 
-static int seal(struct series *s)
-{
-	if (!s->open)
-		return 0;
-	if (MEM_GROW(s->sealed, s->sealed_cap, (size_t)s->n_sealed + 1) < 0)
-		return -ENOMEM;
-	chunk_seal(&s->open);
-	s->sealed[s->n_sealed++] = s->open;
-	s->open = NULL;
-	return 0;
-}
-
-/* A chunk that takes samples of @epoch. */
-static int open_chunk(struct series *s, uint32_t epoch)
-{
-	int r = s->open && s->open->epoch != epoch ? seal(s) : 0;
-
-	if (r < 0 || s->open)
+	if (r < 0)
 		return r;
-	s->open = chunk_new(s->mode, epoch);
-	return s->open ? 0 : -ENOMEM;
+	get_open(s, ts_ms, values);
+	values[s->n_open] = v;
+	s->mode = chunk_mode_for(values, s->n_open + 1u, s->n_open > 0 ? s->mode : 0);
+	uint8_t *p = s->more->open;
+
+	for (uint32_t i = 0; i < s->n_open; i++) {
+		const struct sample x = { ts_ms[i], values[i] };
+
+		p = chunk_put(p, s->mode, &st, i, &x);
+	}
+	if (s->n_open > 0)
+		s->state = st;
+	s->more->open_len = (uint16_t)(p - s->more->open);
+	s->tail_len = 0;
+	return 0;
 }
 
-/* The value needs another mode: the chunk is written anew in it, or left as it is. */
-static int change_mode(struct series *s, double v)
+static bool ends_chunk(const struct series *s, int64_t ts_ms)
 {
-	uint8_t mode = chunk_mode_for(s->open, (uint8_t)(s->open->mode + 1), v);
-	int r = chunk_convert(&s->open, &s->state, mode);
-
-	s->mode = mode;
-	return r == -ENOSPC ? seal(s) : r;
+	return s->n_open == CHUNK_SAMPLES_MAX ||
+	       (s->n_open > 0 && s->state.ts_ms / CHUNK_ROUND_MS != ts_ms / CHUNK_ROUND_MS);
 }
 
-static int add_newest(struct series *s, const struct sample *x, uint32_t epoch)
+static int append_newest(struct series *s, const struct sample *x, struct append_hint *h)
 {
-	for (;;) {
-		int r = open_chunk(s, epoch);
+	uint8_t bytes[SAMPLE_BYTES_MAX];
+	struct chunk_state st = s->state;
+	int r = ends_chunk(s, x->ts_ms) ? close_chunk(s, h) : 0;
 
+	if (r < 0)
+		return r;
+	uint8_t *end = chunk_put(bytes, s->mode, &st, s->n_open, x);
+
+	if (!end) {
+		r = change_mode(s, x->value, h);
 		if (r < 0)
 			return r;
-		switch (chunk_add(&s->open, &s->state, x)) {
-		case CHUNK_ADDED:
-			s->newest_ms = x->ts_ms;
-			return 0;
-		case CHUNK_FULL:
-			r = seal(s);
-			break;
-		case CHUNK_MODE:
-			r = change_mode(s, x->value);
-			break;
-		case CHUNK_NO_MEM:
-			return -ENOMEM;
-		}
+		st = s->state;
+		end = chunk_put(bytes, s->mode, &st, s->n_open, x);
+	}
+	size_t len = (size_t)(end - bytes);
+
+	if (s->tail_len + len > SERIES_TAIL) {
+		r = spill(s, h);
 		if (r < 0)
 			return r;
 	}
+	memcpy(s->tail + s->tail_len, bytes, len);
+	s->tail_len = (uint8_t)(s->tail_len + len);
+	s->state = st;
+	s->n_open++;
+	s->n++;
+	return 0;
 }
 
-static size_t samples_memory(const struct series *s)
+static int append_late(struct series_more *more, const struct sample *x, struct append_hint *h)
 {
-	return s->sealed_cap * sizeof(struct chunk *) + s->late_cap * sizeof(*s->late) +
-	       (s->open ? chunk_memory(s->open) : 0);
+	struct late_samples *late = more->late;
+
+	if (!late) {
+		late = mem_zalloc(1, sizeof(*late));
+		if (!late)
+			return -ENOMEM;
+		h->bytes += (int64_t)(sizeof(*late) + HEAP_BYTES);
+		more->late = late;
+	}
+	uint32_t cap = late->cap;
+
+	if (MEM_GROW(late->v, late->cap, (size_t)late->n + 1) < 0)
+		return -ENOMEM;
+	h->bytes += (int64_t)((late->cap - cap) * sizeof(*late->v));
+	late->v[late->n++] = *x;
+	return 0;
 }
 
-int series_append(struct series *s, const struct sample *x, uint32_t epoch, int64_t *bytes)
+static uint32_t late_end(const struct late_samples *late)
+{
+	return late ? late->n_dropped + late->n : 0;
+}
+
+int series_append(struct series *s, const struct sample *x, struct append_hint *h)
 {
 	int r;
 
 	spin_lock(&s->lock);
-	int64_t before = (int64_t)samples_memory(s);
-	uint32_t n_sealed = s->n_sealed;
-
-	r = x->ts_ms > s->newest_ms ? add_newest(s, x, epoch) : add_late(s, x, epoch);
-	for (; n_sealed < s->n_sealed; n_sealed++)
-		*bytes += (int64_t)chunk_memory(s->sealed[n_sealed]);
-	*bytes += (int64_t)samples_memory(s) - before;
+	if (s->epoch != h->epoch) {
+		s->epoch = h->epoch;
+		s->mark = s->n;
+		if (s->more->late)
+			s->more->late->mark = late_end(s->more->late);
+	}
+	r = x->ts_ms > s->state.ts_ms ? append_newest(s, x, h) : append_late(s->more, x, h);
 	spin_unlock(&s->lock);
 	return r;
-}
-
-size_t series_drop(struct series *s, uint32_t epoch)
-{
-	size_t freed = 0;
-	uint32_t kept = 0;
-
-	spin_lock(&s->lock);
-	for (uint32_t i = 0; i < s->n_sealed; i++) {
-		if (s->sealed[i]->epoch > epoch) {
-			s->sealed[kept++] = s->sealed[i];
-			continue;
-		}
-		freed += chunk_memory(s->sealed[i]);
-		free(s->sealed[i]);
-	}
-	s->n_sealed = kept;
-	if (s->open && s->open->epoch <= epoch) {
-		freed += chunk_memory(s->open);
-		free(s->open);
-		s->open = NULL;
-	}
-	kept = 0;
-	for (uint32_t i = 0; i < s->n_late; i++) {
-		if (s->late[i].epoch > epoch)
-			s->late[kept++] = s->late[i];
-	}
-	s->n_late = kept;
-	if (kept == 0) {
-		freed += s->late_cap * sizeof(*s->late);
-		free(s->late);
-		s->late = NULL;
-		s->late_cap = 0;
-	}
-	spin_unlock(&s->lock);
-	return freed;
 }
 
 /* ---- reading -------------------------------------------------------------- */
 
-/* The rule for two samples of one time: numbers beat stale marks, larger beats smaller. */
-static double winner(double a, double b)
+/* What is cut from both ends of ascending samples by positions and by time. */
+static void cut(struct columns *c, uint32_t n, uint32_t position, const struct series_range *range)
 {
-	if (is_stale_mark(a))
-		return b;
-	if (is_stale_mark(b))
-		return a;
-	/* -0 and 0 compare equal: the bits decide, so that the order of arrival does not. */
-	if (a == b)
-		return (int64_t)double_bits(a) > (int64_t)double_bits(b) ? a : b;
-	return a > b ? a : b;
-}
+	int64_t *ts_ms = c->ts_ms + c->n;
+	double *values = c->values + c->n;
+	uint32_t first = range->from.n > position ? range->from.n - position : 0;
+	uint32_t end = MIN(n, range->to.n - position);
 
-void series_columns_done(struct series_columns *c)
-{
-	free(c->ts_ms);
-	free(c->values);
-	free(c->scratch);
-	*c = (struct series_columns){ 0 };
-}
-
-int series_columns_reserve(struct series_columns *c, size_t n)
-{
-	size_t cap = MAX(n, c->cap * 2);
-
-	if (n <= c->cap)
-		return 0;
-	int64_t *ts = mem_realloc(c->ts_ms, cap, sizeof(*ts));
-
-	if (!ts)
-		return -ENOMEM;
-	c->ts_ms = ts;
-	double *values = mem_realloc(c->values, cap, sizeof(*values));
-
-	if (!values)
-		return -ENOMEM;
-	c->values = values;
-	c->cap = cap;
-	return 0;
-}
-
-static int cmp_sample(const void *a, const void *b)
-{
-	int64_t x = ((const struct sample *)a)->ts_ms, y = ((const struct sample *)b)->ts_ms;
-
-	return x < y ? -1 : x > y;
-}
-
-static bool ascends(const struct series_columns *c, size_t from)
-{
-	for (size_t i = from + 1; i < c->n; i++) {
-		if (c->ts_ms[i - 1] >= c->ts_ms[i])
-			return false;
-	}
-	return true;
-}
-
-int series_columns_merge(struct series_columns *c, size_t from)
-{
-	size_t n = c->n - from, k = from;
-
-	if (ascends(c, from))
-		return 0;
-	if (MEM_GROW(c->scratch, c->scratch_cap, n) < 0)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++)
-		c->scratch[i] = (struct sample){ c->ts_ms[from + i], c->values[from + i] };
-	qsort(c->scratch, n, sizeof(*c->scratch), cmp_sample);
-	for (size_t i = 0; i < n; i++) {
-		const struct sample *x = &c->scratch[i];
-
-		if (k > from && c->ts_ms[k - 1] == x->ts_ms) {
-			c->values[k - 1] = winner(c->values[k - 1], x->value);
-			continue;
-		}
-		c->ts_ms[k] = x->ts_ms;
-		c->values[k++] = x->value;
-	}
-	c->n = k;
-	return 0;
-}
-
-static bool in_range(int64_t a_min, int64_t a_max, int64_t min_ms, int64_t max_ms)
-{
-	return a_min <= max_ms && a_max >= min_ms;
-}
-
-static bool wanted(const struct chunk *c, struct epochs epochs, int64_t min_ms, int64_t max_ms)
-{
-	return c && c->n > 0 && c->epoch >= epochs.from && c->epoch <= epochs.to &&
-	       in_range(c->min_ms, c->max_ms, min_ms, max_ms);
-}
-
-/* The samples of @c in range; only the first and the last chunk of a range are cut. */
-static int read_chunk(const struct chunk *c, int64_t min_ms, int64_t max_ms,
-                      struct series_columns *to)
-{
-	size_t first = 0, n = c->n;
-	int r = series_columns_reserve(to, to->n + n);
-
-	if (r < 0)
-		return r;
-	int64_t *ts_ms = to->ts_ms + to->n;
-	double *values = to->values + to->n;
-
-	chunk_decode(c, ts_ms, values);
-	while (first < n && ts_ms[first] < min_ms)
+	while (first < end && ts_ms[first] < range->min_ms)
 		first++;
-	while (n > first && ts_ms[n - 1] > max_ms)
-		n--;
+	while (end > first && ts_ms[end - 1] > range->max_ms)
+		end--;
 	if (first > 0) {
-		memmove(ts_ms, ts_ms + first, (n - first) * sizeof(*ts_ms));
-		memmove(values, values + first, (n - first) * sizeof(*values));
+		memmove(ts_ms, ts_ms + first, (end - first) * sizeof(*ts_ms));
+		memmove(values, values + first, (end - first) * sizeof(*values));
 	}
-	to->n += n - first;
-	return 0;
+	c->n += end - first;
 }
 
-static int read_late(const struct series *s, struct epochs epochs, int64_t min_ms, int64_t max_ms,
-                     struct series_columns *c)
+static bool wanted(uint32_t position, uint32_t n, const struct series_range *range)
 {
-	int r = series_columns_reserve(c, c->n + s->n_late);
+	return position < range->to.n && position + n > range->from.n;
+}
 
-	for (uint32_t i = 0; r == 0 && i < s->n_late; i++) {
-		const struct late_sample *l = &s->late[i];
+static void get_times(struct columns *c, const struct times *times)
+{
+	if (c->times_serial != times->serial) {
+		times_decode(times, c->times);
+		c->times_serial = times->serial;
+	}
+	memcpy(c->ts_ms + c->n, c->times, times->n * sizeof(*c->times));
+}
 
-		if (l->epoch < epochs.from || l->epoch > epochs.to || l->sample.ts_ms < min_ms ||
-		    l->sample.ts_ms > max_ms)
+static int read_chunks(const struct series_more *more, const struct series_range *range,
+                       struct columns *c)
+{
+	uint32_t position = more->n_dropped;
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < more->n_chunks; position += more->chunks[i++]->n) {
+		const struct chunk *x = more->chunks[i];
+
+		if (!wanted(position, x->n, range) || x->times->min_ms > range->max_ms ||
+		    x->times->max_ms < range->min_ms)
 			continue;
-		c->ts_ms[c->n] = l->sample.ts_ms;
-		c->values[c->n++] = l->sample.value;
+		r = columns_reserve(c, c->n + x->n);
+		if (r < 0)
+			break;
+		get_times(c, x->times);
+		chunk_values(x, c->values + c->n);
+		cut(c, x->n, position, range);
 	}
 	return r;
 }
 
-int series_read(struct series *s, struct epochs epochs, int64_t min_ms, int64_t max_ms,
-                struct series_columns *c)
+static int read_open(const struct series *s, const struct series_range *range, struct columns *c)
 {
-	size_t from = c->n;
-	int r = 0;
+	uint32_t position = s->n - s->n_open;
+	int r;
 
-	spin_lock(&s->lock);
-	for (uint32_t i = 0; r == 0 && i < s->n_sealed; i++) {
-		if (wanted(s->sealed[i], epochs, min_ms, max_ms))
-			r = read_chunk(s->sealed[i], min_ms, max_ms, c);
-	}
-	if (r == 0 && wanted(s->open, epochs, min_ms, max_ms))
-		r = read_chunk(s->open, min_ms, max_ms, c);
-	if (r == 0 && s->n_late > 0)
-		r = read_late(s, epochs, min_ms, max_ms, c);
-	spin_unlock(&s->lock);
-	return r < 0 ? r : series_columns_merge(c, from);
+	if (s->n_open == 0 || !wanted(position, s->n_open, range) || s->state.ts_ms < range->min_ms)
+		return 0;
+	r = columns_reserve(c, c->n + s->n_open);
+	if (r < 0)
+		return r;
+	get_open(s, c->ts_ms + c->n, c->values + c->n);
+	cut(c, s->n_open, position, range);
+	return 0;
 }
 
-static bool late_overlaps(const struct series *s, struct epochs epochs, int64_t min_ms,
-                          int64_t max_ms)
+static int read_late(const struct late_samples *late, const struct series_range *range,
+                     struct columns *c, bool *sorted)
 {
-	for (uint32_t i = 0; i < s->n_late; i++) {
-		const struct late_sample *l = &s->late[i];
+	uint32_t first = MAX(range->from.n_late, late->n_dropped);
+	int r = columns_reserve(c, c->n + late->n);
 
-		if (l->epoch >= epochs.from && l->epoch <= epochs.to && l->sample.ts_ms >= min_ms &&
-		    l->sample.ts_ms <= max_ms)
+	for (uint32_t at = first; r == 0 && at < range->to.n_late; at++) {
+		const struct sample *x = &late->v[at - late->n_dropped];
+
+		if (x->ts_ms < range->min_ms || x->ts_ms > range->max_ms)
+			continue;
+		c->ts_ms[c->n] = x->ts_ms;
+		c->values[c->n++] = x->value;
+		*sorted = false;
+	}
+	return r;
+}
+
+int series_read(struct series *s, const struct series_range *range, struct columns *c,
+                bool *ret_sorted)
+{
+	int r;
+
+	*ret_sorted = true;
+	spin_lock(&s->lock);
+	r = read_chunks(s->more, range, c);
+	if (r == 0)
+		r = read_open(s, range, c);
+	if (r == 0 && s->more->late)
+		r = read_late(s->more->late, range, c, ret_sorted);
+	spin_unlock(&s->lock);
+	return r;
+}
+
+static int64_t first_open_ms(const struct series *s)
+{
+	const uint8_t *p = s->more->open_len > 0 ? s->more->open : s->tail;
+	uint64_t z = 0;
+
+	(void)varint_get(p, p + VARINT64_BYTES_MAX, &z);
+	return unzigzag(z);
+}
+
+/* Exact for chunks' own ranges, not for what is between their samples. */
+static bool overlaps(const struct series *s, int64_t min_ms, int64_t max_ms)
+{
+	const struct series_more *more = s->more;
+	uint32_t position = s->n - s->n_open;
+
+	if (s->n_open > 0 && s->n > s->floor && s->state.ts_ms >= min_ms &&
+	    (s->state.ts_ms <= max_ms || first_open_ms(s) <= max_ms))
+		return true;
+	for (uint32_t i = more->n_chunks; i > 0 && position > s->floor; i--) {
+		const struct chunk *c = more->chunks[i - 1];
+
+		if (c->times->min_ms <= max_ms && c->times->max_ms >= min_ms)
+			return true;
+		if (c->times->max_ms < min_ms)
+			break; /* those before are older still */
+		position -= c->n;
+	}
+	for (uint32_t i = 0; more->late && i < more->late->n; i++) {
+		const struct sample *x = &more->late->v[i];
+
+		if (more->late->n_dropped + i >= more->late->floor && x->ts_ms >= min_ms &&
+		    x->ts_ms <= max_ms)
 			return true;
 	}
 	return false;
 }
 
-bool series_overlaps(struct series *s, struct epochs epochs, int64_t min_ms, int64_t max_ms)
+bool series_snapshot(struct series *s, int64_t min_ms, int64_t max_ms, struct position *ret_from,
+                     struct position *ret_to)
 {
-	spin_lock(&s->lock);
-	bool found =
-		wanted(s->open, epochs, min_ms, max_ms) || late_overlaps(s, epochs, min_ms, max_ms);
+	const struct late_samples *late = s->more->late;
 
-	for (uint32_t i = s->n_sealed; i > 0 && !found; i--)
-		found = wanted(s->sealed[i - 1], epochs, min_ms, max_ms);
+	spin_lock(&s->lock);
+	bool found = overlaps(s, min_ms, max_ms);
+
+	if (found) {
+		*ret_from = (struct position){ s->floor, late ? late->floor : 0 };
+		*ret_to = (struct position){ s->n, late_end(late) };
+	}
 	spin_unlock(&s->lock);
 	return found;
+}
+
+/* ---- flushing ------------------------------------------------------------- */
+
+void series_unflushed(struct series *s, uint32_t epoch, struct position *ret_from,
+                      struct position *ret_to)
+{
+	spin_lock(&s->lock);
+	const struct late_samples *late = s->more->late;
+	bool is_later = s->epoch >= epoch; /* its last append came behind the begin of @epoch */
+
+	*ret_from = (struct position){ s->flushed, late ? late->flushed : 0 };
+	*ret_to = (struct position){ is_later ? s->mark : s->n,
+		                     is_later && late ? late->mark : late_end(late) };
+	spin_unlock(&s->lock);
+}
+
+void series_set_flushed(struct series *s, const struct position *to)
+{
+	spin_lock(&s->lock);
+	s->flushed = to->n;
+	if (s->more->late)
+		s->more->late->flushed = to->n_late;
+	spin_unlock(&s->lock);
+}
+
+void series_raise_floor(struct series *s)
+{
+	spin_lock(&s->lock);
+	s->floor = s->flushed;
+	if (s->more->late)
+		s->more->late->floor = s->more->late->flushed;
+	spin_unlock(&s->lock);
+}
+
+static void drop_chunks(struct series *s, struct times_table *times, int64_t *bytes)
+{
+	struct series_more *more = s->more;
+	uint32_t n = 0;
+
+	while (n < more->n_chunks && more->n_dropped + more->chunks[n]->n <= s->floor) {
+		more->n_dropped += more->chunks[n]->n;
+		*bytes -= (int64_t)chunk_memory(more->chunks[n]);
+		chunk_free(times, more->chunks[n++]);
+	}
+	if (n > 0)
+		memmove(more->chunks, more->chunks + n,
+		        (more->n_chunks - n) * sizeof(struct chunk *));
+	more->n_chunks -= n;
+	if (more->n_chunks == 0) {
+		*bytes -= (int64_t)(more->chunks_cap * sizeof(struct chunk *));
+		free(more->chunks);
+		more->chunks = NULL;
+		more->chunks_cap = 0;
+	}
+}
+
+static void drop_late(struct series_more *more, int64_t *bytes)
+{
+	struct late_samples *late = more->late;
+	uint32_t n = late->floor - late->n_dropped;
+
+	memmove(late->v, late->v + n, (late->n - n) * sizeof(*late->v));
+	late->n -= n;
+	late->n_dropped += n;
+	if (late->n > 0)
+		return;
+	*bytes -= (int64_t)(late->cap * sizeof(*late->v));
+	free(late->v);
+	late->v = NULL;
+	late->cap = 0;
+}
+
+size_t series_drop(struct series *s, struct times_table *times)
+{
+	int64_t bytes = 0;
+
+	spin_lock(&s->lock);
+	drop_chunks(s, times, &bytes);
+	if (s->n_open > 0 && s->floor == s->n) {
+		s->n_open = s->tail_len = 0;
+		s->more->n_dropped = s->n;
+		open_free(s->more, &bytes);
+	}
+	if (s->more->late && s->more->late->n > 0)
+		drop_late(s->more, &bytes);
+	spin_unlock(&s->lock);
+	return (size_t)-bytes;
+}
+
+bool series_is_idle(const struct series *s, uint32_t epoch)
+{
+	return s->epoch < epoch && s->n_open == 0 && s->more->n_chunks == 0 &&
+	       (!s->more->late || s->more->late->n == 0);
 }

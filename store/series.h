@@ -2,98 +2,117 @@
 #pragma once
 
 /*
- * One series in memory: its labels, interned in the index, and its recent samples.
+ * One series in memory.
  *
- * Shape    sealed chunks and an open one, in time order; samples that came later than newer ones
- *          stand by themselves, unordered, until somebody reads. Two samples of one time: the
- *          larger value stays, a stale mark loses.
- * Epochs   Each chunk and each late sample belongs to the epoch of the head in which it came. A
- *          reader names the epochs it wants, so a flush and a scan each see exactly their part.
- * Threads  labels never change; samples are guarded by the series' own lock.
+ * Shape     What every append touches is in two cache lines, and series that came one after the
+ *           other are neighbours, so the series of one host are read and written straight on. The
+ *           rest is behind a pointer: labels, chunks, samples that came late.
+ * Order     Samples that are newer than all before have positions, counted from the first one that
+ *           the series ever had; open ones are the last. A late sample stands by itself, unordered,
+ *           in the order of its arrival, which is its position among the late ones.
+ * Positions A flush writes the samples between two positions, a scan reads up to the position that
+ * it
+ *           found when it was opened. mark is the position at which the epoch began.
+ * Threads   labels never change; samples are guarded by the series' own lock; mark, flushed and
+ *           floor by who may change them (store/head.h).
  */
 
 #include "store/chunk.h"
-#include "store/index.h"
+#include "store/columns.h"
 #include "store/spin.h"
 #include "store/store.h"
 
-struct late_sample {
-	struct sample sample;
-	uint32_t epoch;
+#define SERIES_TAIL 56u
+
+/* Positions of one series: of samples in order, and of late ones. */
+struct position {
+	uint32_t n, n_late;
+};
+
+struct late_samples {
+	struct sample *v;
+	uint32_t n, cap;
+	uint32_t n_dropped; /* position of v[0] */
+	uint32_t mark, flushed, floor;
+};
+
+struct series_more {
+	struct chunk **chunks;
+	uint32_t n_chunks, chunks_cap;
+	uint32_t
+		n_dropped; /* position of the first sample of chunks[0], or of the first open one */
+	uint8_t *open;     /* open samples that are not in the tail any more */
+	uint16_t open_len, open_cap;
+	uint16_t n_labels;
+	struct late_samples *late; /* NULL = never any */
+	uint32_t labels[];         /* numbers in the tenant's texts; the metric name first */
 };
 
 struct series {
 	struct spin lock;
-	uint8_t mode;    /* of the next chunk */
-	uint8_t name_at; /* index of the metric name in labels[] */
-	uint16_t n_labels;
-	uint32_t id;      /* in its tenant, dense */
-	uint64_t ref;     /* in the WAL; unique in the store's life */
-	uint64_t segment; /* of the WAL where it is registered; under the WAL's lock */
-	struct tenant *tenant;
-	struct chunk *open;
-	struct chunk_state state; /* of the open chunk */
-	struct chunk **sealed;
-	uint32_t n_sealed, sealed_cap;
-	uint32_t n_late, late_cap;
-	struct late_sample *late;
-	int64_t newest_ms;            /* of the chunks */
-	_Atomic uint32_t refs;        /* the head's and each scan's */
-	struct index_value *labels[]; /* sorted by name */
+	uint8_t mode; /* of the open samples */
+	uint8_t n_open;
+	uint8_t tail_len;
+	uint32_t number; /* of all series (store/head.h) */
+	uint32_t chain;  /* of the log, in which it is registered; under the log's lock */
+	uint32_t epoch;  /* of its last append */
+	uint32_t n;      /* position behind the last sample */
+	uint32_t mark, flushed, floor;
+	struct chunk_state state;
+	struct series_more *more;
+	uint8_t tail[SERIES_TAIL]; /* the last open samples */
+	uint32_t tenant;           /* its number */
+	uint32_t id;               /* in the tenant */
+};
+_Static_assert(sizeof(struct series) == 128, "two cache lines");
+
+/* Fills @s, whose memory is the caller's. -ENOMEM. *@bytes is raised by the memory that it took. */
+int series_init(struct series *s, uint32_t tenant, const uint32_t *labels, uint32_t n_labels,
+                int64_t *bytes);
+void series_done(struct series *s, struct times_table *times); /* leaves more NULL */
+size_t series_memory(const struct series *s); /* without samples, and without @s itself */
+
+/* What a batch of appends carries from series to series. */
+struct append_hint {
+	struct times_table *table;
+	int64_t bytes; /* raised by the memory that appends take */
+	uint32_t epoch;
+	/* The last column of timestamps that was closed: the next series has the same, mostly. */
+	struct times *times;
+	uint32_t n;
+	int64_t ts_ms[CHUNK_SAMPLES_MAX];
 };
 
-/* @labels as index_add() gave them. NULL when out of memory. */
-struct series *series_new(struct index_value *const *labels, uint32_t n_labels);
-size_t series_memory(const struct series *s); /* without samples */
-void series_ref(struct series *s);
-void series_unref(struct series *s); /* NULL is fine */
+void append_hint_done(struct append_hint *h);
 
-/* Takes the lock. -ENOMEM. *@bytes is raised by the memory that it took. */
-int series_append(struct series *s, const struct sample *x, uint32_t epoch, int64_t *bytes);
+/* Takes the lock. -ENOMEM: the sample is not there. */
+int series_append(struct series *s, const struct sample *x, struct append_hint *hint);
 
-/* Epochs @from to @to, inclusive. */
-struct epochs {
-	uint32_t from, to;
+/* Which samples of a series, and of when. */
+struct series_range {
+	struct position from, to; /* positions, to exclusive */
+	int64_t min_ms, max_ms;
 };
 
-struct series_columns {
-	int64_t *ts_ms;
-	double *values;
-	size_t n, cap;
-	struct sample *scratch;
-	size_t scratch_cap;
-};
-void series_columns_done(struct series_columns *c);
-int series_columns_reserve(struct series_columns *c, size_t n); /* -ENOMEM */
-
 /*
- * series_read() - appends the samples in [min_ms, max_ms] of these epochs, merged and ascending,
- * behind the first c->n, which it neither reads nor changes. Takes the lock. 0 or -ENOMEM.
+ * series_read() - appends the samples of the range, in any order and not yet joined, behind the
+ * first c->n. *@ret_sorted: they ascend. Takes the lock. 0 or -ENOMEM.
  */
-int series_read(struct series *s, struct epochs epochs, int64_t min_ms, int64_t max_ms,
-                struct series_columns *c);
+int series_read(struct series *s, const struct series_range *range, struct columns *c,
+                bool *ret_sorted);
 
-/* Is there a sample in the range? Exact to a chunk's own range. Takes the lock. */
-bool series_overlaps(struct series *s, struct epochs epochs, int64_t min_ms, int64_t max_ms);
+/* Positions of a scan that begins now, or false when no sample is in the range. Takes the lock. */
+bool series_snapshot(struct series *s, int64_t min_ms, int64_t max_ms, struct position *ret_from,
+                     struct position *ret_to);
 
-/* Frees what belongs to epochs up to @epoch. Returns the bytes freed. Takes the lock. */
-size_t series_drop(struct series *s, uint32_t epoch);
+/* Positions that a flush of the epochs before @epoch writes. Takes the lock. */
+void series_unflushed(struct series *s, uint32_t epoch, struct position *ret_from,
+                      struct position *ret_to);
+void series_set_flushed(struct series *s, const struct position *to);
 
-/*
- * Sorts what stands behind the first @from and joins equal times; -ENOMEM. For parts that were
- * appended one after another and may overlap.
- */
-int series_columns_merge(struct series_columns *c, size_t from);
-
-/*
- * Canonical form into @ret (borrowed slices, room for LABELS_MAX): sorted by name, no empty values.
- * Returns 0, or -EINVAL with the reason and a sentence.
- */
-int series_canonical(const struct label *labels, uint32_t n, struct label *ret, uint32_t *ret_n,
-                     enum store_refusal *ret_why, struct err *e);
-
-/* Key order: the metric name first, then names and values bytewise. */
-int series_cmp_labels(const struct label *a, uint32_t n_a, const struct label *b, uint32_t n_b);
-int series_cmp(const struct series *a, const struct series *b);
-/* Fills @ret (room for LABELS_MAX) with borrowed slices; returns how many. */
-uint32_t series_labels(const struct series *s, struct label *ret);
+/* From now on scans begin behind what is flushed. */
+void series_raise_floor(struct series *s);
+/* Frees what is before the floor; returns the bytes freed. Takes the lock. */
+size_t series_drop(struct series *s, struct times_table *times);
+/* No sample in memory, and no append since before @epoch. */
+bool series_is_idle(const struct series *s, uint32_t epoch);

@@ -1,205 +1,331 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * The door of the store: opening with replay, appending through the log into the head, and the
- * janitor
- * that forgets what is older than the retention. Reading is in scan.c.
- */
+/* The door of the store: opening, closing, limits of organisations, statistics. */
 #include "store/store_int.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <sys/random.h>
-#include <unistd.h>
 
-#include "store/wal_record.h"
+#include "store/flush.h"
+#include "store/maintain.h"
+#include "store/outfile.h"
+#include "store/replay.h"
 #include "userspace/base/alloc.h"
 #include "userspace/base/clock.h"
+#include "userspace/base/num.h"
 #include "userspace/base/util.h"
 #include "userspace/base/vfs.h"
 
-#define JANITOR_INTERVAL_S 60
+#define FORMAT_TEXT    "periscope store "
+#define FORMAT_VERSION 1u
+#define FORMAT_BYTES   256u
 
-/* ---- replay --------------------------------------------------------------- */
+/* ---- the folder ----------------------------------------------------------- */
 
-struct replay {
-	struct store *s;
-	uint64_t segment;
-	struct series **by_ref; /* of this segment; open addressing by ref */
-	uint64_t *refs;
-	size_t n, cap;
-	int64_t max_ts_ms, bytes;
-	uint64_t n_samples, n_orphans;
-};
-
-static void replay_forget(struct replay *r)
+static void path_of(const struct store *s, const char *name, char *dst)
 {
-	free(r->by_ref);
-	free(r->refs);
-	r->by_ref = NULL;
-	r->refs = NULL;
-	r->n = r->cap = 0;
+	(void)snprintf(dst, PATH_MAX, "%s/%s", s->dir, name);
 }
-
-static size_t ref_slot(const struct replay *r, uint64_t ref)
-{
-	size_t at = (ref * 0x9e3779b97f4a7c15u) & (r->cap - 1);
-
-	while (r->by_ref[at] && r->refs[at] != ref)
-		at = (at + 1) & (r->cap - 1);
-	return at;
-}
-
-static int replay_reserve(struct replay *r)
-{
-	struct replay bigger = { .cap = r->cap ? r->cap * 2 : 1024 };
-
-	if ((r->n + 1) * 2 <= r->cap)
-		return 0;
-	bigger.by_ref = mem_zalloc(bigger.cap, sizeof(struct series *));
-	bigger.refs = mem_zalloc(bigger.cap, sizeof(*bigger.refs));
-	if (!bigger.by_ref || !bigger.refs) {
-		replay_forget(&bigger);
-		return -ENOMEM;
-	}
-	for (size_t i = 0; i < r->cap; i++) {
-		size_t at = r->by_ref[i] ? ref_slot(&bigger, r->refs[i]) : 0;
-
-		if (r->by_ref[i]) {
-			bigger.by_ref[at] = r->by_ref[i];
-			bigger.refs[at] = r->refs[i];
-		}
-	}
-	free(r->by_ref);
-	free(r->refs);
-	r->by_ref = bigger.by_ref;
-	r->refs = bigger.refs;
-	r->cap = bigger.cap;
-	return 0;
-}
-
-static int replay_series(void *ctx, const struct wal_series *ws)
-{
-	struct replay *r = ctx;
-	enum store_refusal why;
-	struct series *series;
-	struct tenant *t;
-	int ret = store_org_is_valid(ws->org) ? replay_reserve(r) : -EBADMSG;
-
-	if (ret < 0)
-		return ret;
-	t = head_tenant(&r->s->head, ws->org, true);
-	if (!t)
-		return -ENOMEM;
-	ret = head_series(&r->s->head, t, ws->labels, ws->n_labels, &series, &why, NULL);
-	if (ret < 0)
-		return ret == -EINVAL ? -EBADMSG : ret;
-	size_t at = ref_slot(r, ws->ref);
-
-	r->n += r->by_ref[at] == NULL;
-	r->by_ref[at] = series;
-	r->refs[at] = ws->ref;
-	return 0;
-}
-
-static int replay_sample(void *ctx, uint64_t ref, const struct sample *x)
-{
-	struct replay *r = ctx;
-	struct series *series = r->cap > 0 ? r->by_ref[ref_slot(r, ref)] : NULL;
-
-	if (!series) {
-		r->n_orphans++; /* its registration was in a damaged frame */
-		return 0;
-	}
-	int64_t bytes = 0;
-	int ret = series_append(series, x, FIRST_EPOCH, &bytes);
-
-	r->max_ts_ms = MAX(r->max_ts_ms, x->ts_ms);
-	r->bytes += bytes;
-	r->n_samples += ret == 0;
-	return ret;
-}
-
-static int replay_frame(void *ctx, uint64_t segment, struct str payload, int64_t *max_ts_ms)
-{
-	static const struct wal_record_ops ops = { replay_series, replay_sample };
-	struct replay *r = ctx;
-
-	if (r->segment != segment)
-		replay_forget(r);
-	r->segment = segment;
-	r->max_ts_ms = *max_ts_ms;
-	int ret = wal_parse(payload, &ops, r);
-
-	*max_ts_ms = r->max_ts_ms;
-	if (ret == 0 && r->n_orphans > 0)
-		ret = -EBADMSG; /* counted as damaged; what could be read is in */
-	r->n_orphans = 0;
-	return ret;
-}
-
-/* ---- life ----------------------------------------------------------------- */
 
 static int lock_dir(struct store *s, struct err *e)
 {
 	char path[PATH_MAX];
+	int r;
 
-	(void)snprintf(path, sizeof(path), "%s/LOCK", s->dir);
-	s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-	if (s->lock_fd < 0)
-		return err_set(e, neg_errno(), "%s: %s", path, strerror(errno));
-	if (flock(s->lock_fd, LOCK_EX | LOCK_NB) < 0)
-		return err_set(e, -EBUSY, "%s is in use by another process", s->dir);
+	path_of(s, "LOCK", path);
+	r = vfs()->lock(path);
+	if (r == -EBUSY)
+		return err_set(e, r, "%s is in use by another process", s->dir);
+	if (r < 0)
+		return err_set(e, r, "%s: %s", path, strerror(-r));
+	s->lock_fd = r;
 	return 0;
 }
 
-static void *janitor(void *ctx)
+static int count_name(void *ctx, const char *name)
 {
-	struct store *s = ctx;
-	struct timespec until;
+	size_t *n = ctx;
 
-	pthread_mutex_lock(&s->janitor_lock);
-	while (!s->closing) {
-		(void)clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_sec += JANITOR_INTERVAL_S;
-		(void)pthread_cond_timedwait(&s->janitor_wake, &s->janitor_lock, &until);
-		if (s->closing)
-			break;
-		pthread_mutex_unlock(&s->janitor_lock);
-		(void)wal_drop_before(s->wal, clock_unix_ms() - s->retention_ms);
-		pthread_mutex_lock(&s->janitor_lock);
-	}
-	pthread_mutex_unlock(&s->janitor_lock);
-	return NULL;
+	*n += name[0] != '.';
+	return 0;
 }
 
-static int open_all(struct store *s, const struct store_conf *conf, struct err *e)
+/* A folder with a log and without FORMAT is not ours to begin anew in. */
+static int refuse_other_data(const struct store *s, struct err *e)
 {
-	struct replay replay = { .s = s };
-	const struct wal_conf wal = {
-		.dir = s->dir,
-		.sync = conf->wal_sync,
-		.interval_ms = conf->wal_sync_interval_ms > 0 ? conf->wal_sync_interval_ms : 1000,
-		.progress = conf->progress,
-		.progress_ctx = conf->progress_ctx,
+	char path[PATH_MAX];
+	size_t n = 0;
+
+	path_of(s, "wal", path);
+	(void)vfs()->list(path, count_name, &n);
+	if (n == 0)
+		return 0;
+	return err_set(e, -EPROTO,
+	               "%s has a log but no FORMAT: it was written by a program before the first"
+	               " release, whose files are not read any more; move it away",
+	               s->dir);
+}
+
+static int write_format(const struct store *s)
+{
+	char path[PATH_MAX], fresh[PATH_MAX];
+	struct outfile f;
+	int r;
+
+	path_of(s, "FORMAT", path);
+	path_of(s, "FORMAT.new", fresh);
+	(void)vfs()->unlink(fresh);
+	r = outfile_create(&f, fresh);
+	if (r == 0) {
+		buf_printf(&f.buf, FORMAT_TEXT "%u\n", FORMAT_VERSION);
+		r = outfile_finish(&f);
+	}
+	outfile_done(&f);
+	return r == 0 ? vfs()->rename(fresh, path) : r;
+}
+
+/* The manifest first: a folder with FORMAT has one, or is damaged. */
+static int begin_folder(struct store *s, struct err *e)
+{
+	char path[PATH_MAX];
+	int r = refuse_other_data(s, e);
+
+	if (r < 0)
+		return r;
+	path_of(s, "blocks", path);
+	r = vfs()->mkdir(path);
+	s->manifest = (struct manifest){ .wal_first = 1, .next_block = 1, .next_delete = 1 };
+	if (r == 0)
+		r = manifest_write(s->dir, &s->manifest);
+	if (r == 0)
+		r = write_format(s);
+	if (r == 0)
+		r = vfs()->sync_dir(s->dir);
+	return r < 0 ? err_set(e, r, "%s: %s", s->dir, strerror(-r)) : 0;
+}
+
+static int check_format(const char *path, struct str text, struct err *e)
+{
+	uint64_t version;
+	struct str line, rest;
+
+	(void)str_cut(text, '\n', &line, &rest);
+	if (!str_starts(line, STR(FORMAT_TEXT)) ||
+	    num_parse_u64(str_skip(line, sizeof(FORMAT_TEXT) - 1), &version) < 0)
+		return err_set(e, -EBADMSG, "%s is damaged: it should say \"" FORMAT_TEXT "%u\"",
+		               path, FORMAT_VERSION);
+	if (version > FORMAT_VERSION)
+		return err_set(e, -EPROTO, "%s: format %llu; this program reads formats up to %u",
+		               path, (unsigned long long)version, FORMAT_VERSION);
+	return 0;
+}
+
+static int open_folder(struct store *s, struct err *e)
+{
+	_cleanup_(buf_done) struct buf text = BUF_INIT;
+	char path[PATH_MAX];
+	int r;
+
+	path_of(s, "FORMAT", path);
+	r = vfs()->read(path, &text, FORMAT_BYTES);
+	if (r == -ENOENT)
+		return begin_folder(s, e);
+	if (r < 0)
+		return err_set(e, r, "%s: %s", path, strerror(-r));
+	r = check_format(path, buf_str(&text), e);
+	if (r == 0)
+		r = manifest_read(s->dir, &s->manifest, e);
+	if (r == -ENOENT)
+		return err_set(e, -EBADMSG, "%s: MANIFEST is missing", s->dir);
+	return r;
+}
+
+/* ---- blocks --------------------------------------------------------------- */
+
+static bool is_listed(const struct manifest *m, uint64_t number)
+{
+	for (size_t i = 0; i < m->n_blocks; i++) {
+		if (m->blocks[i] == number)
+			return true;
+	}
+	return false;
+}
+
+/* What a flush or a merge that did not come to its end has left. */
+static int remove_unlisted(void *ctx, const char *name)
+{
+	struct store *s = ctx;
+	uint64_t number;
+
+	if (num_parse_u64(str_from(name), &number) == 0 && !is_listed(&s->manifest, number))
+		(void)block_remove(s->dir, number);
+	return 0;
+}
+
+struct opened {
+	struct block **blocks;
+	size_t n;
+	struct broken_block *broken;
+	size_t n_broken;
+};
+
+static void opened_done(struct opened *o)
+{
+	for (size_t i = 0; i < o->n; i++)
+		block_unref(o->blocks[i]);
+	free(o->blocks);
+	free(o->broken);
+}
+
+/* A block that is damaged beyond use is missing from now on, but not forgotten. */
+static int open_one(struct store *s, uint64_t number, struct opened *o, struct err *e)
+{
+	struct err why = ERR_INIT;
+	int r = block_open(&o->blocks[o->n], s->dir, number, &why);
+
+	if (r == 0) {
+		o->n++;
+		return 0;
+	}
+	if (r != -EBADMSG && r != -EIO && r != -ENOENT)
+		return err_set(e, r, "%s", why.msg);
+	o->broken[o->n_broken++] = (struct broken_block){ number, why };
+	return 0;
+}
+
+static int open_blocks(struct store *s, struct err *e)
+{
+	_cleanup_(opened_done) struct opened o = {
+		.blocks = mem_zalloc(s->manifest.n_blocks, sizeof(struct block *)),
+		.broken = mem_zalloc(s->manifest.n_blocks, sizeof(*o.broken)),
 	};
+	char path[PATH_MAX];
+	int r = o.blocks && o.broken ? 0 : -ENOMEM;
+
+	path_of(s, "blocks", path);
+	if (r == 0)
+		r = vfs()->list(path, remove_unlisted, s);
+	for (size_t i = 0; r == 0 && i < s->manifest.n_blocks; i++)
+		r = open_one(s, s->manifest.blocks[i], &o, e);
+	if (r == 0) {
+		s->view = view_new(o.blocks, o.n, o.broken, o.n_broken);
+		r = s->view ? 0 : -ENOMEM;
+	}
+	return r < 0 ? err_set(e, r, "%s: %s", path, strerror(-r)) : 0;
+}
+
+struct view *store_view(struct store *s)
+{
+	(void)pthread_mutex_lock(&s->view_lock);
+	struct view *v = view_ref(s->view);
+
+	(void)pthread_mutex_unlock(&s->view_lock);
+	return v;
+}
+
+uint64_t store_block_number(struct store *s)
+{
+	return s->manifest.next_block++;
+}
+
+int store_sync_blocks(struct store *s)
+{
+	char path[PATH_MAX];
+
+	path_of(s, "blocks", path);
+	return vfs()->sync_dir(path);
+}
+
+static void swap_view(struct store *s, struct view *fresh)
+{
+	(void)pthread_mutex_lock(&s->view_lock);
+	struct view *old = s->view;
+
+	s->view = fresh;
+	(void)pthread_mutex_unlock(&s->view_lock);
+	view_unref(old);
+}
+
+/* The lists of blocks, before and after, in the manifest. */
+static int change_manifest(struct manifest *m, struct block *const *gone, size_t n_gone,
+                           struct block *const *fresh, size_t n_fresh)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < n_fresh; i++)
+		r = manifest_add(m, fresh[i]->number);
+	for (size_t i = 0; i < n_gone; i++)
+		manifest_remove(m, gone[i]->number);
+	return r;
+}
+
+int store_publish(struct store *s, struct block *const *gone, size_t n_gone,
+                  struct block *const *fresh, size_t n_fresh)
+{
+	struct view *view = view_changed(s->view, gone, n_gone, fresh, n_fresh);
+	int r = view ? change_manifest(&s->manifest, gone, n_gone, fresh, n_fresh) : -ENOMEM;
+
+	if (r == 0)
+		r = manifest_write(s->dir, &s->manifest);
+	if (r < 0) {
+		(void)change_manifest(&s->manifest, fresh, n_fresh, gone, n_gone);
+		view_unref(view);
+		return r;
+	}
+	swap_view(s, view);
+	for (size_t i = 0; i < n_gone; i++) {
+		atomic_fetch_add(&s->bad_pages, atomic_load(&gone[i]->n_bad_pages));
+		atomic_store(&gone[i]->is_replaced, true);
+	}
+	for (size_t i = 0; i < n_fresh; i++)
+		block_unref(fresh[i]);
+	return 0;
+}
+
+/* ---- opening -------------------------------------------------------------- */
+
+static int open_log(struct store *s, struct err *e)
+{
+	struct append_hint hint = { .table = &s->head.times, .epoch = s->epoch };
+	struct replay replay = { .head = &s->head, .hint = &hint };
+	const struct wal_conf conf = {
+		.dir = s->dir,
+		.sync = s->conf.wal_sync,
+		.interval_ms = s->conf.is_manual                  ? 0
+		               : s->conf.wal_sync_interval_ms > 0 ? s->conf.wal_sync_interval_ms
+		                                                  : 1000,
+		.first = s->manifest.wal_first,
+		.epoch = s->epoch,
+		.progress = s->conf.progress,
+		.progress_ctx = s->conf.progress_ctx,
+	};
+	int r = wal_open(&s->wal, &conf, replay_frame, &replay, e);
+
+	replay_done(&replay);
+	append_hint_done(&hint);
+	atomic_store(&s->head.n_samples, replay.n_samples);
+	atomic_fetch_add(&s->head.bytes, hint.bytes);
+	return r;
+}
+
+static int open_all(struct store *s, struct err *e)
+{
 	int r = vfs()->mkdir(s->dir);
 
 	if (r < 0)
 		return err_set(e, r, "%s: %s", s->dir, strerror(-r));
 	r = lock_dir(s, e);
 	if (r == 0)
-		r = wal_open(&s->wal, &wal, replay_frame, &replay, e);
-	replay_forget(&replay);
-	atomic_store(&s->n_samples, replay.n_samples);
-	atomic_fetch_add(&s->head.bytes, replay.bytes);
-	if (r == 0) {
-		r = -pthread_create(&s->janitor, NULL, janitor, s);
-		s->has_janitor = r == 0;
-	}
+		r = open_folder(s, e);
+	if (r == 0)
+		r = open_blocks(s, e);
+	if (r < 0)
+		return r;
+	s->epoch = s->floor_epoch = (uint32_t)s->manifest.epoch + 1;
+	r = open_log(s, e);
+	if (r == 0)
+		r = maintain_start(s);
 	return r < 0 ? err_set(e, r, "%s: %s", s->dir, strerror(-r)) : 0;
 }
 
@@ -213,7 +339,7 @@ static uint64_t seed(void)
 	               : clock_mono_ns() * 0x9e3779b97f4a7c15u;
 }
 
-static void epoch_init(struct store *s)
+static int locks_init(struct store *s)
 {
 	pthread_rwlockattr_t attr;
 
@@ -222,7 +348,31 @@ static void epoch_init(struct store *s)
 	(void)pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
 	(void)pthread_rwlock_init(&s->epoch_lock, &attr);
 	(void)pthread_rwlockattr_destroy(&attr);
-	s->epoch = FIRST_EPOCH;
+	(void)pthread_mutex_init(&s->blocks_lock, NULL);
+	(void)pthread_mutex_init(&s->view_lock, NULL);
+	(void)pthread_mutex_init(&s->flush_lock, NULL);
+	(void)pthread_mutex_init(&s->maintain_lock, NULL);
+	(void)pthread_cond_init(&s->maintain_wake, NULL);
+	keys_init(&s->keys, seed());
+	return head_init(&s->head);
+}
+
+static void store_free(struct store *s)
+{
+	wal_close(s->wal);
+	view_unref(s->view);
+	manifest_done(&s->manifest);
+	head_done(&s->head);
+	keys_done(&s->keys);
+	(void)pthread_rwlock_destroy(&s->epoch_lock);
+	(void)pthread_mutex_destroy(&s->blocks_lock);
+	(void)pthread_mutex_destroy(&s->view_lock);
+	(void)pthread_mutex_destroy(&s->flush_lock);
+	(void)pthread_mutex_destroy(&s->maintain_lock);
+	(void)pthread_cond_destroy(&s->maintain_wake);
+	if (s->lock_fd >= 0)
+		(void)vfs()->close(s->lock_fd);
+	free(s);
 }
 
 int store_open(struct store **ret, const struct store_conf *conf, struct err *e)
@@ -233,42 +383,103 @@ int store_open(struct store **ret, const struct store_conf *conf, struct err *e)
 	if (!s)
 		return -ENOMEM;
 	s->lock_fd = -1;
-	s->retention_ms = conf->retention_ms;
-	s->memory_max_bytes = conf->memory_max_bytes;
+	s->conf = *conf;
 	(void)snprintf(s->dir, sizeof(s->dir), "%s", conf->dir);
-	head_init(&s->head);
-	keys_init(&s->keys, seed());
-	epoch_init(s);
-	pthread_mutex_init(&s->janitor_lock, NULL);
-	pthread_cond_init(&s->janitor_wake, NULL);
-	r = open_all(s, conf, e);
+	s->conf.dir = s->dir;
+	r = locks_init(s);
+	if (r == 0)
+		r = open_all(s, e);
 	if (r < 0) {
-		store_close(s);
+		maintain_stop(s);
+		store_free(s);
 		return r;
 	}
 	*ret = s;
 	return 0;
 }
 
+/* What is only in the log would be found there; a flush spares the next start the replay. */
 void store_close(struct store *s)
 {
 	if (!s)
 		return;
-	pthread_mutex_lock(&s->janitor_lock);
-	s->closing = true;
-	pthread_cond_signal(&s->janitor_wake);
-	pthread_mutex_unlock(&s->janitor_lock);
-	if (s->has_janitor)
-		pthread_join(s->janitor, NULL);
-	wal_close(s->wal);
-	head_done(&s->head);
-	keys_done(&s->keys);
-	(void)pthread_rwlock_destroy(&s->epoch_lock);
-	pthread_cond_destroy(&s->janitor_wake);
-	pthread_mutex_destroy(&s->janitor_lock);
-	if (s->lock_fd >= 0)
-		(void)close(s->lock_fd);
-	free(s);
+	maintain_stop(s);
+	(void)flush_run(s);
+	store_free(s);
+}
+
+int store_flush(struct store *s)
+{
+	return flush_run(s);
+}
+
+/* ---- organisations -------------------------------------------------------- */
+
+int store_set_limits(struct store *s, struct str org, const struct store_limits *limits)
+{
+	struct tenant *t;
+
+	if (!store_org_is_valid(org))
+		return -EINVAL;
+	t = head_tenant(&s->head, org, true);
+	if (!t)
+		return -ENOMEM;
+	limits_set(&t->limits, limits);
+	atomic_store(&s->has_limits, true);
+	return 0;
+}
+
+static void org_stats(struct tenant *t, struct store_org_stats *ret)
+{
+	uint64_t now_ns = clock_mono_ns();
+	struct limits *l = &t->limits;
+
+	*ret = (struct store_org_stats){
+		.accepted = atomic_load(&l->accepted),
+		.limits = limits_get(l),
+		.samples_left = bucket_left(&l->samples, now_ns),
+		.new_series_left = bucket_left(&l->new_series, now_ns),
+	};
+	for (size_t i = 0; i < STORE_REFUSED_N; i++)
+		ret->refused[i] = atomic_load(&l->refused[i]);
+	(void)pthread_rwlock_rdlock(&t->lock);
+	ret->series = t->n_series;
+	ret->labels = t->texts.n;
+	(void)pthread_rwlock_unlock(&t->lock);
+}
+
+int store_orgs_each(struct store *s, store_org_f fn, void *ctx)
+{
+	uint32_t n = head_n_tenants(&s->head);
+	int r = 0;
+
+	for (uint32_t i = 0; i < n && r >= 0; i++) {
+		struct tenant *t = head_tenant_at(&s->head, i);
+		struct store_org_stats stats;
+
+		org_stats(t, &stats);
+		r = fn(ctx, tenant_org(t), &stats);
+	}
+	return r < 0 ? r : 0;
+}
+
+/* ---- statistics ----------------------------------------------------------- */
+
+static void block_stats(struct store *s, struct store_stats *ret)
+{
+	struct view *v = store_view(s);
+
+	ret->blocks = v->n + v->n_broken;
+	ret->bad_pages = atomic_load(&s->bad_pages);
+	for (size_t i = 0; i < v->n; i++) {
+		struct block *b = v->blocks[i];
+
+		ret->block_bytes += b->index_bytes + b->meta.chunks_bytes;
+		ret->block_samples += b->meta.n_samples;
+		ret->bad_pages += atomic_load(&b->n_bad_pages);
+		ret->memory_bytes += atomic_load(&b->memory_bytes);
+	}
+	view_unref(v);
 }
 
 void store_stats(struct store *s, struct store_stats *ret)
@@ -277,10 +488,11 @@ void store_stats(struct store *s, struct store_stats *ret)
 
 	wal_stats(s->wal, &w);
 	*ret = (struct store_stats){
-		.orgs = s->head.n_tenants,
+		.orgs = head_n_tenants(&s->head),
 		.series = atomic_load(&s->head.n_series),
-		.samples = atomic_load(&s->n_samples),
-		.memory_bytes = (uint64_t)atomic_load(&s->head.bytes),
+		.samples = atomic_load(&s->head.n_samples),
+		.memory_bytes =
+			(uint64_t)(atomic_load(&s->head.bytes) + atomic_load(&s->head.times.bytes)),
 		.wal_bytes = w.bytes,
 		.wal_segments = w.segments,
 		.wal_syncs = w.syncs,
@@ -291,7 +503,15 @@ void store_stats(struct store *s, struct store_stats *ret)
 		.replay_bad_records = w.bad_frames,
 		.replay_cut_bytes = w.cut_bytes,
 		.replay_ms = w.replay_ms,
+		.flushes = atomic_load(&s->flushes),
+		.flush_errors = atomic_load(&s->flush_errors),
+		.flushed_samples = atomic_load(&s->flushed_samples),
+		.merges = atomic_load(&s->merges),
+		.merge_errors = atomic_load(&s->merge_errors),
+		.merged_samples = atomic_load(&s->merged_samples),
+		.written_bytes = atomic_load(&s->written_bytes) + w.written_bytes,
 	};
 	for (size_t i = 0; i < STORE_REFUSED_N; i++)
 		ret->refused[i] = atomic_load(&s->refused[i]);
+	block_stats(s, ret);
 }

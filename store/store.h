@@ -9,17 +9,14 @@
  * Series        A set of labels with a metric name. Stored in canonical form: sorted by name, no
  *               empty values, no duplicates, UTF-8.
  * Samples       Any int64 milliseconds within [now - retention, now + 2 d], in any order. All
- *               float64
- *               values are kept bit-exact, stale marks too; an ordinary NaN is not stored. Two
- *               samples
- *               of one series and time: the larger value wins, a stale mark loses to any number.
+ *               float64 values are kept bit-exact, stale marks too; an ordinary NaN is not
+ *               stored. Two samples of one series and time: the larger value wins, a stale mark
+ *               loses to any number.
  * Durability    store_append() returns after the batch is on disk (fdatasync; wal_sync ALWAYS) or
  *               handed to the kernel (INTERVAL). What it has acknowledged survives kill -9, and
- *               with
- *               ALWAYS a power cut.
- * Threads       Every function may be called from any thread, except open and close. A scan has
- *               one
- *               owner and sees one moment (snapshot).
+ *               with ALWAYS a power cut.
+ * Threads       Every function may be called from any thread, except open and close. A scan sees
+ *               one moment (snapshot).
  */
 
 #include <stdbool.h>
@@ -45,6 +42,12 @@ struct store_conf {
 	enum store_wal_sync wal_sync;
 	int64_t wal_sync_interval_ms; /* for INTERVAL */
 	uint64_t memory_max_bytes;    /* of the head; above it appends get -EAGAIN; 0 = no limit */
+	uint64_t disk_reserve_bytes;  /* merges leave so much free space */
+	/*
+	 * No threads: flushes, merges and retention happen when store_maintain() is called. For
+	 * tests and for tools.
+	 */
+	bool is_manual;
 	/* Replay progress, for the log and systemd: called now and then; may be NULL. */
 	void (*progress)(void *ctx, uint64_t done_bytes, uint64_t all_bytes);
 	void *progress_ctx;
@@ -56,10 +59,7 @@ void store_close(struct store *s); /* flushes and syncs; NULL is fine */
 
 bool store_org_is_valid(struct str org);
 
-/*
- * ---- writing
- * -----------------------------------------------------------------------------------
- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 enum store_refusal {
 	STORE_REFUSED_TOO_OLD, /* before the retention */
@@ -67,8 +67,11 @@ enum store_refusal {
 	STORE_REFUSED_NO_NAME, /* no metric name */
 	STORE_REFUSED_LABELS,  /* too many, too long, duplicate or empty names */
 	STORE_REFUSED_UTF8,
-	STORE_REFUSED_NAN, /* ordinary NaN: nothing to keep, not an error of the client */
-	STORE_REFUSED_ORG, /* of an organisation that the writer may not write to */
+	STORE_REFUSED_NAN,        /* ordinary NaN: nothing to keep, not an error of the client */
+	STORE_REFUSED_ORG,        /* of an organisation that the writer may not write to */
+	STORE_REFUSED_SERIES,     /* the organisation has as many series as it may have */
+	STORE_REFUSED_NEW_SERIES, /* too many new ones within an hour */
+	STORE_REFUSED_RATE,       /* too many samples a second: the only one to try again later */
 	STORE_REFUSED_N,
 };
 
@@ -87,9 +90,8 @@ const char *store_refusal_name(enum store_refusal why); /* label value: too_old,
  * Returns 0 when every sample not refused is durable and visible to the next scan, or
  *   -EINVAL  @org is not a valid slug
  *   -EAGAIN  memory limit; nothing was taken, try again later
- *   -EIO, -ENOSPC, -ENOMEM  nothing was acknowledged; the caller must report failure, and a part
- *   of
- *            the batch may be found after a restart
+ *   -EIO, -ENOSPC, -ENOMEM  nothing was acknowledged; the caller must report failure,
+ *            and a part of the batch may be found after a restart
  * Cost: one hash and one probe for each known series; blocks for the group commit.
  */
 int store_append(struct store *s, struct str org, const struct series_in *series, size_t n,
@@ -116,10 +118,7 @@ struct store_resolver {
 int store_append_keyed(struct store *s, const struct store_resolver *by,
                        const struct series_keyed *v, size_t n, struct store_append_result *ret);
 
-/*
- * ---- reading
- * -----------------------------------------------------------------------------------
- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 enum store_match_op {
 	STORE_EQ,
@@ -142,49 +141,84 @@ struct store_match_set {
 
 /*
  * What to read. A series is in when any of @sets holds (OR) and all of @enforced hold: the
- * latter is
- * how a token's scope gets in, and it is never empty-able by query text. No sets = every series.
+ * latter is how a token's scope gets in, and query text cannot empty it. No sets = every series.
  */
 struct store_select {
 	struct str org;
 	const struct store_match_set *sets;
 	size_t n_sets;
 	struct store_match_set enforced;
-	int64_t min_ms, max_ms;    /* inclusive */
-	uint64_t deadline_mono_ns; /* 0 = none; past it calls return -ECANCELED */
-	uint64_t series_max;       /* 0 = none; above it -ENOSPC */
-	uint64_t samples_max;      /* decoded by one scan; 0 = none; above it -ENOSPC */
+	int64_t min_ms, max_ms;        /* inclusive */
+	uint64_t deadline_mono_ns;     /* 0 = none; past it calls return -ECANCELED */
+	const _Atomic bool *cancelled; /* NULL = never; when true, the same */
+	uint64_t series_max;           /* 0 = none; above it -ENOSPC */
+	uint64_t samples_max;          /* decoded by one scan; 0 = none; above it -ENOSPC */
 };
 
 struct store_scan;
 
-/* One series with its samples in [min_ms, max_ms]; everything is valid until the next call. */
-struct store_series {
-	const struct label *labels; /* sorted by name */
-	uint32_t n_labels;
-	uint32_t n; /* samples, > 0, ascending time, no duplicates */
-	const int64_t *ts_ms;
-	const double *values;
-};
-
 /*
- * store_scan_open() - fixes a snapshot and finds the series, in key order (labels bytewise,
- * metric name
- * first). Returns 0 or -EINVAL (bad regular expression, with @e), -ENOSPC, -ECANCELED, -ENOMEM.
+ * store_scan_open() - fixes what is read: the series, in key order (metric name, then the other
+ * labels, bytewise), and the samples that they have at this moment: all of a batch that was
+ * appended, or nothing of it. Returns 0 or -EINVAL (bad regular expression, with @e), -ENOSPC,
+ * -ECANCELED, -ENOMEM.
  */
 int store_scan_open(struct store *s, const struct store_select *sel, struct store_scan **ret,
                     struct err *e);
-size_t store_scan_series_max(const struct store_scan *scan); /* upper bound of what will come */
-int store_scan_next(struct store_scan *scan,
-                    struct store_series *ret); /* 0 item, 1 end, < 0 error */
 void store_scan_close(struct store_scan *scan);
 
+/* How many series there are; some may turn out to have no sample in range. */
+size_t store_scan_n(const struct store_scan *scan);
+
 /*
- * Splits what is left of the scan for parallel reading: index i of n scans reads its own share
- * of the
- * series (contiguous in key order). Not after the first store_scan_next().
+ * Labels are numbered within a scan: equal numbers are equal labels, and equal names have equal
+ * pointers. Of a series the metric name comes first, the others sorted by name. All is valid until
+ * the scan is closed; any thread.
  */
-int store_scan_split(struct store_scan *scan, unsigned n, struct store_scan **ret_parts);
+const uint32_t *store_scan_label_ids(const struct store_scan *scan, size_t i, uint32_t *ret_n);
+const struct label *store_scan_label(const struct store_scan *scan, uint32_t id);
+uint32_t store_scan_n_labels(const struct store_scan *scan); /* ids are below */
+/* The labels of series @i, sorted by name, into @ret (room for LABELS_MAX). Returns how many. */
+uint32_t store_scan_labels(const struct store_scan *scan, size_t i, struct label *ret);
+
+/* One series with its samples in [min_ms, max_ms]. */
+struct store_series {
+	const struct label *labels; /* sorted by name; only from store_scan_next() */
+	uint32_t n_labels;
+	uint32_t n; /* samples, ascending time, no duplicates */
+	/*
+	 * Both aligned to 32 bytes with room for 4 elements behind, valid until the reader's next
+	 * read. Values may be written to. A series with the same times as the one read before has
+	 * the same pointer, and its content has not changed.
+	 */
+	const int64_t *ts_ms;
+	double *values;
+};
+
+/*
+ * Reads samples of a scan; one for each thread, any number of them. Series are best read in
+ * ascending order.
+ */
+struct store_reader;
+int store_reader_new(struct store_scan *scan, struct store_reader **ret); /* -ENOMEM */
+void store_reader_free(struct store_reader *r);                           /* NULL is fine */
+/* @ret->n may be 0. 0, -ENOSPC (samples_max), -ECANCELED, -ENOMEM, -EIO. */
+int store_reader_read(struct store_reader *r, size_t i, struct store_series *ret);
+
+/* The next series with samples: 0, 1 at the end, or as store_reader_read(). One owner. */
+int store_scan_next(struct store_scan *scan, struct store_series *ret);
+
+/*
+ * What could not be read, because it is damaged, is left out. A sentence about the first of it, for
+ * the result's warnings, and how many there were; NULL when all is well.
+ */
+const char *store_scan_warning(struct store_scan *scan, uint64_t *ret_n);
+
+/* What a scan took so far. */
+struct store_scan_cost {
+	uint64_t series, blocks, pages, page_bytes, samples;
+};
+void store_scan_cost(struct store_scan *scan, struct store_scan_cost *ret);
 
 /* Calls @fn for each series with a sample in range, in key order; its negative result stops. */
 typedef int (*store_labels_f)(void *ctx, const struct label *labels, uint32_t n_labels);
@@ -201,18 +235,45 @@ int store_label_names(struct store *s, const struct store_select *sel, store_tex
 int store_label_values(struct store *s, const struct store_select *sel, struct str label,
                        store_text_f fn, void *ctx, struct err *e);
 
-/*
- * ---- about itself
- * ------------------------------------------------------------------------------
- */
+/* ---- organisations --------------------------------------------------------------------------- */
+
+/* What one organisation may do; 0 everywhere = what the store allows to all. */
+struct store_limits {
+	int64_t retention_ms;
+	uint64_t series_max; /* in memory: those with samples in the last hours */
+	uint64_t new_series_per_hour_max;
+	uint64_t samples_per_s_max; /* on average over ten seconds */
+	uint32_t labels_max, label_name_bytes_max, label_value_bytes_max;
+};
+
+/* At any time; holds for what comes, and until the store is closed. -EINVAL no slug, -ENOMEM. */
+int store_set_limits(struct store *s, struct str org, const struct store_limits *limits);
+
+struct store_org_stats {
+	uint64_t series, labels; /* in memory */
+	uint64_t accepted, refused[STORE_REFUSED_N];
+	struct store_limits limits;
+	uint64_t samples_left, new_series_left; /* of the rates; UINT64_MAX without a limit */
+};
+typedef int (*store_org_f)(void *ctx, struct str org, const struct store_org_stats *stats);
+int store_orgs_each(struct store *s, store_org_f fn, void *ctx);
+
+/* ---- about itself ---------------------------------------------------------------------------- */
 
 struct store_stats {
-	uint64_t orgs, series, samples; /* in the head */
+	uint64_t orgs, series, samples; /* in memory; samples that no block has */
 	uint64_t memory_bytes;
 	uint64_t wal_bytes, wal_segments, wal_syncs, wal_errors;
 	uint64_t appends, accepted, refused[STORE_REFUSED_N];
 	uint64_t replayed_records, replay_bad_records, replay_cut_bytes;
 	uint64_t replay_ms;
+	uint64_t blocks, block_bytes, block_samples, bad_pages;
+	uint64_t flushes, flush_errors, flushed_samples;
+	uint64_t merges, merge_errors, merged_samples;
+	uint64_t written_bytes; /* of blocks, since the start */
 };
 
 void store_stats(struct store *s, struct store_stats *ret);
+
+/* Writes all that is only in memory and the log to blocks. 0, -EIO, -ENOSPC, -ENOMEM. */
+int store_flush(struct store *s);

@@ -68,7 +68,8 @@ static unsigned digits_of_all(const double *v, uint32_t n)
 }
 
 /* Numbers of decimals with @digits; returns how many rows are odd, or more than odd_max(). */
-static uint32_t to_decimals(const double *v, uint32_t n, unsigned digits, struct valcol_scratch *s)
+static uint32_t to_decimals(const double *v, uint32_t n, unsigned digits,
+                            const struct valcol_scratch *s)
 {
 	int64_t last = 0;
 	uint32_t n_odd = 0;
@@ -85,7 +86,7 @@ static uint32_t to_decimals(const double *v, uint32_t n, unsigned digits, struct
 }
 
 /* Odd rows repeat the number before; those at the front the first one: 0 may be far away. */
-static void fill_front(struct valcol_scratch *s, uint32_t n_odd)
+static void fill_front(const struct valcol_scratch *s, uint32_t n_odd)
 {
 	uint32_t front = 0;
 
@@ -110,7 +111,7 @@ static uint8_t *put_odd(uint8_t *p, const double *v, const uint16_t *odd, uint32
 }
 
 /* Fills the scratch; returns what goes into the head, and how many rows are odd. */
-static unsigned to_numbers(const double *v, uint32_t n, struct valcol_scratch *s,
+static unsigned to_numbers(const double *v, uint32_t n, const struct valcol_scratch *s,
                            uint32_t *ret_n_odd)
 {
 	*ret_n_odd = 0;
@@ -128,7 +129,7 @@ static unsigned to_numbers(const double *v, uint32_t n, struct valcol_scratch *s
 	return digits;
 }
 
-size_t valcol_encode(const double *v, uint32_t n, uint8_t *dst, struct valcol_scratch *s)
+size_t valcol_encode(const double *v, uint32_t n, uint8_t *dst, const struct valcol_scratch *s)
 {
 	uint8_t *p = dst + 1;
 	uint32_t n_odd;

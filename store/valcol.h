@@ -17,19 +17,30 @@
 #include "store/intcol.h"
 
 /* Bytes that encoding @n values takes at most, and those it may write behind them. */
-static inline size_t valcol_bound(uint32_t n)
-{
-	return 3 + intcol_bound(n) + (size_t)n * (8 + 3);
-}
+#define VALCOL_BOUND(n) (3 + INTCOL_BOUND(n) + (size_t)(n) * (8 + 3))
 
+/* What an encoder of @n values needs beside them: arrays of so many. */
 struct valcol_scratch {
-	int64_t number[COLUMN_ROWS_MAX];
-	uint16_t odd[COLUMN_ROWS_MAX]; /* rows whose value the numbers cannot stand for */
+	int64_t *number;
+	uint16_t *odd; /* rows whose value the numbers cannot stand for */
 	struct intcol_scratch ints;
 };
 
-/* Returns the bytes written to @dst, which has room for valcol_bound(@n). */
-size_t valcol_encode(const double *v, uint32_t n, uint8_t *dst, struct valcol_scratch *scratch);
+/* Enough for any column. */
+struct valcol_memory {
+	uint64_t quotient[COLUMN_ROWS_MAX], step[COLUMN_ROWS_MAX], rest[COLUMN_ROWS_MAX];
+	int64_t number[COLUMN_ROWS_MAX];
+	uint16_t odd[COLUMN_ROWS_MAX];
+};
+
+static inline struct valcol_scratch valcol_scratch_in(struct valcol_memory *m)
+{
+	return (struct valcol_scratch){ m->number, m->odd, { m->quotient, m->step, m->rest } };
+}
+
+/* Returns the bytes written to @dst, which has room for VALCOL_BOUND(@n). */
+size_t valcol_encode(const double *v, uint32_t n, uint8_t *dst,
+                     const struct valcol_scratch *scratch);
 
 /*
  * valcol_decode() - @src is untrusted, but BITPACK_SLACK bytes behind it can be read.

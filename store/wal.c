@@ -1,50 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "store/wal.h"
+#include "store/wal_int.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "store/wal_frame.h"
 #include "userspace/base/alloc.h"
-#include "userspace/base/clock.h"
 #include "userspace/base/vfs.h"
 
-/* What one leader writes; everybody in it shares its fate. Freed by the last who leaves. */
-struct group {
-	struct buf bytes;
-	bool done;
-	int result;
-	unsigned n_members;
-};
+#define SPARE_BYTES_MAX ((size_t)4 << 20) /* a larger buffer is given back */
 
-struct segment {
-	uint64_t number, bytes;
-	int64_t max_ts_ms;
-};
-
-struct wal {
-	struct wal_conf conf;
-	char dir[PATH_MAX - 32];
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	struct group *gathering; /* frames that wait for a leader */
-	bool writing, closing, dirty;
-	int fd; /* of the newest segment; -1 = the next frame begins one */
-	uint64_t next_number;
-	struct segment *segments; /* ascending, the newest last */
-	size_t n_segments, segments_cap;
-	struct wal_stats stats;
-	pthread_t syncer;
-	bool has_syncer;
-};
-
-static void segment_path(const struct wal *w, uint64_t number, char *dst, size_t cap)
+void wal_segment_path(const struct wal *w, uint64_t number, char *dst, size_t cap)
 {
 	(void)snprintf(dst, cap, "%s/%08llu.wal", w->dir, (unsigned long long)number);
 }
@@ -56,36 +25,43 @@ static struct segment *newest(struct wal *w)
 
 /* ---- segments ------------------------------------------------------------- */
 
-static int segment_add(struct wal *w, uint64_t number, uint64_t bytes)
+int wal_segment_add(struct wal *w, uint64_t number, uint64_t bytes)
 {
 	if (MEM_GROW(w->segments, w->segments_cap, w->n_segments + 1) < 0)
 		return -ENOMEM;
-	w->segments[w->n_segments++] = (struct segment){ number, bytes, INT64_MIN };
+	w->segments[w->n_segments++] = (struct segment){ number, bytes };
 	if (number >= w->next_number)
 		w->next_number = number + 1;
 	return 0;
 }
 
+static int write_header(struct wal *w, int fd)
+{
+	const struct wal_header h = { w->chain, w->epoch };
+	uint8_t header[WAL_HEADER_BYTES];
+	int r;
+
+	wal_header_put(&h, header);
+	r = vfs()->write(fd, header, sizeof(header));
+	if (r == 0)
+		r = vfs()->sync(fd);
+	return r == 0 ? vfs()->sync_dir(w->dir) : r;
+}
+
 static int segment_create(struct wal *w)
 {
-	uint8_t header[WAL_HEADER_BYTES];
 	char path[PATH_MAX];
-	int fd, r = segment_add(w, w->next_number, sizeof(header));
+	int fd, r = wal_segment_add(w, w->next_number, WAL_HEADER_BYTES);
 
 	if (r < 0)
 		return r;
-	segment_path(w, newest(w)->number, path, sizeof(path));
+	wal_segment_path(w, newest(w)->number, path, sizeof(path));
 	fd = vfs()->open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND, 0640);
 	if (fd < 0) {
 		w->n_segments--; /* its number is used up: a file may be there */
 		return fd;
 	}
-	wal_header_put(header);
-	r = vfs()->write(fd, header, sizeof(header));
-	if (r == 0)
-		r = vfs()->sync(fd);
-	if (r == 0)
-		r = vfs()->sync_dir(w->dir);
+	r = write_header(w, fd);
 	if (r < 0) {
 		(void)vfs()->close(fd);
 		return r;
@@ -105,17 +81,34 @@ static void segment_seal(struct wal *w)
 
 static struct group *group_of_now(struct wal *w)
 {
-	if (!w->gathering)
+	if (!w->gathering) {
 		w->gathering = mem_zalloc(1, sizeof(*w->gathering));
+		if (w->gathering) {
+			w->gathering->bytes = w->spare;
+			w->spare = BUF_INIT;
+		}
+	}
 	return w->gathering;
 }
 
-static void group_leave(struct group *g)
+static void group_leave(struct wal *w, struct group *g)
 {
 	if (--g->n_members > 0)
 		return;
-	buf_done(&g->bytes);
+	if (!w->spare.p && g->bytes.cap <= SPARE_BYTES_MAX) {
+		w->spare = g->bytes;
+		buf_clear(&w->spare);
+	} else {
+		buf_done(&g->bytes);
+	}
 	free(g);
+}
+
+/* Nobody knows what is in it: whatever was registered there is registered again. */
+static void segment_break(struct wal *w)
+{
+	segment_seal(w);
+	w->chain++;
 }
 
 /* Without the lock: only the leader touches the file. */
@@ -142,13 +135,15 @@ static void lead(struct wal *w)
 	w->stats.syncs += w->conf.sync == STORE_SYNC_ALWAYS;
 	w->dirty = true;
 	newest(w)->bytes += g->bytes.len;
-	if (r < 0)
-		w->stats.errors++;
+	w->stats.written_bytes += g->bytes.len;
+	w->stats.errors += r < 0;
 	if (r < 0 || newest(w)->bytes >= WAL_SEGMENT_BYTES) {
 		/* What gathers now was built for this segment: it must go there, or be refused. */
 		if (r < 0 && w->gathering)
 			w->gathering->result = r;
-		if (!w->gathering || r < 0)
+		if (r < 0)
+			segment_break(w);
+		else if (!w->gathering)
 			segment_seal(w);
 	}
 	g->result = r;
@@ -180,7 +175,7 @@ static int wait_for(struct wal *w, struct group *g)
 			lead(w);
 	}
 	r = g->result;
-	group_leave(g);
+	group_leave(w, g);
 	return r;
 }
 
@@ -194,7 +189,7 @@ static int ensure_segment(struct wal *w)
 	return w->fd >= 0 ? 0 : segment_create(w);
 }
 
-static int append_locked(struct wal *w, wal_build_f build, void *ctx, int64_t max_ts_ms)
+static int append_locked(struct wal *w, wal_build_f build, void *ctx)
 {
 	struct group *g;
 	int r = ensure_segment(w);
@@ -209,7 +204,7 @@ static int append_locked(struct wal *w, wal_build_f build, void *ctx, int64_t ma
 	size_t before = g->bytes.len;
 
 	wal_frame_begin(&g->bytes);
-	build(ctx, newest(w)->number, &g->bytes);
+	build(ctx, w->chain, &g->bytes);
 	r = wal_frame_end(&g->bytes, before);
 	if (r < 0) {
 		g->bytes.len = before;
@@ -217,132 +212,58 @@ static int append_locked(struct wal *w, wal_build_f build, void *ctx, int64_t ma
 		if (g->n_members == 0) {
 			w->gathering = NULL;
 			g->n_members = 1;
-			group_leave(g);
+			group_leave(w, g);
 		}
 		return r;
 	}
-	if (max_ts_ms > newest(w)->max_ts_ms)
-		newest(w)->max_ts_ms = max_ts_ms;
 	return wait_for(w, g);
 }
 
-int wal_append(struct wal *w, wal_build_f build, void *ctx, int64_t max_ts_ms)
+int wal_append(struct wal *w, wal_build_f build, void *ctx)
 {
 	pthread_mutex_lock(&w->lock);
-	int r = append_locked(w, build, ctx, max_ts_ms);
+	int r = append_locked(w, build, ctx);
 
 	pthread_mutex_unlock(&w->lock);
 	return r;
 }
 
-/* ---- replay --------------------------------------------------------------- */
+/* ---- turning over --------------------------------------------------------- */
 
-static int cmp_segment(const void *a, const void *b)
+uint64_t wal_turn(struct wal *w, uint64_t epoch)
 {
-	uint64_t x = ((const struct segment *)a)->number, y = ((const struct segment *)b)->number;
+	pthread_mutex_lock(&w->lock);
+	while (w->writing)
+		pthread_cond_wait(&w->changed, &w->lock);
+	segment_break(w);
+	w->epoch = epoch;
+	uint64_t number = w->next_number;
 
-	return x < y ? -1 : x > y;
+	pthread_mutex_unlock(&w->lock);
+	return number;
 }
 
-static int found_file(void *ctx, const char *name)
+int wal_remove_before(struct wal *w, uint64_t number)
 {
-	unsigned long long number;
-	int end = 0;
-
-	if (strlen(name) < 12 || sscanf(name, "%llu.wal%n", &number, &end) != 1 ||
-	    (size_t)end != strlen(name))
-		return 0;
-	return segment_add(ctx, number, 0);
-}
-
-/* A torn tail is what a crash leaves in the newest segment: nothing in it was acknowledged. */
-static int cut_tail(struct wal *w, const char *path, size_t at, size_t len)
-{
-	int fd = vfs()->open(path, O_WRONLY, 0), r;
-
-	if (fd < 0)
-		return fd;
-	r = vfs()->truncate(fd, at);
-	if (r == 0)
-		r = vfs()->sync(fd);
-	(void)vfs()->close(fd);
-	w->stats.cut_bytes += len - at;
-	return r;
-}
-
-static int replay_frames(struct wal *w, struct segment *s, struct str file, const char *path,
-                         wal_frame_f fn, void *ctx)
-{
-	size_t pos = WAL_HEADER_BYTES;
-	bool last = s == newest(w);
-	struct str payload;
-	int r;
-
-	while ((r = wal_frame_next(file, &pos, &payload)) != 1) {
-		if (r == 0) {
-			w->stats.replayed_frames++;
-			r = fn(ctx, s->number, payload, &s->max_ts_ms);
-		} else if (r == -ENODATA) {
-			s->bytes = pos;
-			if (last)
-				return cut_tail(w, path, pos, file.len);
-			w->stats.bad_frames++;
-			return 0;
-		}
-		w->stats.bad_frames += r == -EBADMSG;
-		if (r < 0 && r != -EBADMSG)
-			return r;
-	}
-	return 0;
-}
-
-static int replay_segment(struct wal *w, struct segment *s, wal_frame_f fn, void *ctx,
-                          struct err *e)
-{
-	_cleanup_(buf_done) struct buf file = BUF_INIT;
 	char path[PATH_MAX];
-	int r;
+	size_t n = 0, kept = 0;
+	int r = 0;
 
-	segment_path(w, s->number, path, sizeof(path));
-	r = vfs()->read(path, &file, SIZE_MAX / 4);
-	if (r < 0)
-		return err_set(e, r, "%s: %s", path, strerror(-r));
-	s->bytes = file.len;
-	r = wal_header_check(buf_str(&file));
-	if (r == -EPROTO)
-		return err_set(e, r, "%s: written by a newer version; this one reads version %u",
-		               path, WAL_VERSION);
-	if (r < 0) {
-		/*
-		 * A crash between creation and first sync leaves a short header and nothing else.
-		 */
-		w->stats.bad_frames += file.len > WAL_HEADER_BYTES;
-		return 0;
+	pthread_mutex_lock(&w->lock);
+	for (; n < w->n_segments; n++) {
+		int one = 0;
+
+		if (w->segments[n].number < number) {
+			wal_segment_path(w, w->segments[n].number, path, sizeof(path));
+			one = vfs()->unlink(path);
+			r = one < 0 ? one : r;
+		}
+		if (w->segments[n].number >= number || one < 0)
+			w->segments[kept++] = w->segments[n];
 	}
-	r = replay_frames(w, s, buf_str(&file), path, fn, ctx);
-	return r < 0 ? err_set(e, r, "%s: replay: %s", path, strerror(-r)) : 0;
-}
-
-static int replay(struct wal *w, wal_frame_f fn, void *ctx, struct err *e)
-{
-	uint64_t start_ns = clock_mono_ns(), done = 0;
-	int r = vfs()->list(w->dir, found_file, w);
-
-	if (r < 0)
-		return err_set(e, r, "%s: %s", w->dir, strerror(-r));
-	if (w->n_segments > 0)
-		qsort(w->segments, w->n_segments, sizeof(w->segments[0]), cmp_segment);
-	for (size_t i = 0; i < w->n_segments; i++) {
-		r = replay_segment(w, &w->segments[i], fn, ctx, e);
-		if (r < 0)
-			return r;
-		done += w->segments[i].bytes;
-		if (w->conf.progress)
-			w->conf.progress(w->conf.progress_ctx, i + 1, w->n_segments);
-	}
-	w->stats.bytes = done;
-	w->stats.replay_ms = (clock_mono_ns() - start_ns) / 1000000;
-	return 0;
+	w->n_segments = kept;
+	pthread_mutex_unlock(&w->lock);
+	return r;
 }
 
 /* ---- life ----------------------------------------------------------------- */
@@ -363,7 +284,7 @@ static void sync_now(struct wal *w)
 	w->stats.syncs++;
 	if (r < 0) {
 		w->stats.errors++;
-		segment_seal(w);
+		segment_break(w);
 		if (w->gathering)
 			w->gathering->result = r;
 	}
@@ -401,7 +322,8 @@ int wal_open(struct wal **ret, const struct wal_conf *conf, wal_frame_f fn, void
 		return -ENOMEM;
 	w->conf = *conf;
 	w->fd = -1;
-	w->next_number = 1;
+	w->next_number = conf->first > 0 ? conf->first : 1;
+	w->epoch = conf->epoch;
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->changed, NULL);
 	(void)snprintf(w->dir, sizeof(w->dir), "%s/wal", conf->dir);
@@ -409,8 +331,9 @@ int wal_open(struct wal **ret, const struct wal_conf *conf, wal_frame_f fn, void
 	if (r < 0)
 		(void)err_set(e, r, "%s: %s", w->dir, strerror(-r));
 	else
-		r = replay(w, fn, ctx, e);
-	if (r == 0 && conf->sync == STORE_SYNC_INTERVAL) {
+		r = wal_replay(w, fn, ctx, e);
+	w->chain++; /* what is registered in what was replayed is not known to be there for good */
+	if (r == 0 && conf->sync == STORE_SYNC_INTERVAL && conf->interval_ms > 0) {
 		r = -pthread_create(&w->syncer, NULL, syncer, w);
 		w->has_syncer = r == 0;
 	}
@@ -438,32 +361,20 @@ void wal_close(struct wal *w)
 	pthread_mutex_unlock(&w->lock);
 	pthread_cond_destroy(&w->changed);
 	pthread_mutex_destroy(&w->lock);
+	buf_done(&w->spare);
 	free(w->segments);
 	free(w);
 }
 
-/* Never the newest: it is being written. */
-int wal_drop_before(struct wal *w, int64_t before_ms)
+uint64_t wal_bytes(struct wal *w)
 {
-	char path[PATH_MAX];
-	int r = 0;
+	uint64_t bytes = 0;
 
 	pthread_mutex_lock(&w->lock);
-	for (size_t i = 0; i + 1 < w->n_segments && r == 0;) {
-		if (w->segments[i].max_ts_ms >= before_ms) {
-			i++;
-			continue;
-		}
-		segment_path(w, w->segments[i].number, path, sizeof(path));
-		r = vfs()->unlink(path);
-		if (r < 0)
-			break;
-		memmove(&w->segments[i], &w->segments[i + 1],
-		        (w->n_segments - i - 1) * sizeof(w->segments[0]));
-		w->n_segments--;
-	}
+	for (size_t i = 0; i < w->n_segments; i++)
+		bytes += w->segments[i].bytes;
 	pthread_mutex_unlock(&w->lock);
-	return r;
+	return bytes;
 }
 
 void wal_stats(struct wal *w, struct wal_stats *ret)

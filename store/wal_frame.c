@@ -18,22 +18,36 @@ static uint32_t get_u32(const char *p)
 	return v;
 }
 
-void wal_header_put(uint8_t *dst)
+static uint32_t header_crc(const void *head)
+{
+	const char *p = head;
+
+	return crc32c(crc32c(0, p + 8, 4), p + 16, 16);
+}
+
+void wal_header_put(const struct wal_header *h, uint8_t *dst)
 {
 	uint32_t version = WAL_VERSION, crc;
 
 	memcpy(dst, file_mark, 8);
 	memcpy(dst + 8, &version, 4);
-	crc = crc32c(0, dst, 12);
+	memcpy(dst + 16, &h->chain, 8);
+	memcpy(dst + 24, &h->epoch, 8);
+	crc = header_crc(dst);
 	memcpy(dst + 12, &crc, 4);
 }
 
-int wal_header_check(struct str file)
+int wal_header_get(struct str file, struct wal_header *ret)
 {
-	if (file.len < WAL_HEADER_BYTES || memcmp(file.p, file_mark, 8) != 0 ||
-	    get_u32(file.p + 12) != crc32c(0, file.p, 12))
+	if (file.len < 16 || memcmp(file.p, file_mark, 8) != 0)
 		return -EBADMSG;
-	return get_u32(file.p + 8) == WAL_VERSION ? 0 : -EPROTO;
+	if (get_u32(file.p + 8) != WAL_VERSION) /* its checksum is for that version to know */
+		return -EPROTO;
+	if (file.len < WAL_HEADER_BYTES || get_u32(file.p + 12) != header_crc(file.p))
+		return -EBADMSG;
+	memcpy(&ret->chain, file.p + 16, 8);
+	memcpy(&ret->epoch, file.p + 24, 8);
+	return 0;
 }
 
 void wal_frame_begin(struct buf *out)

@@ -2,9 +2,10 @@
 #pragma once
 
 /*
- * Framing of a WAL segment (docs/format/wal.md):
+ * Framing of a log segment; docs/format/wal.md is the normative text.
  *
- *	header  "PSCPWAL1", u32 version, u32 CRC-32C of the 12 bytes before it
+ *	header  "PSCPWAL1", u32 version, u32 CRC-32C of version, chain and epoch, u64 chain,
+ *	        u64 epoch
  *	frame   u32 "PWLF", u32 payload bytes, u32 CRC-32C of (payload bytes, payload), payload
  *
  * The mark at the head of each frame is what a reader looks for behind damage.
@@ -14,12 +15,17 @@
 
 #include "userspace/base/buf.h"
 
-#define WAL_HEADER_BYTES 16u
+#define WAL_HEADER_BYTES 32u
 #define WAL_FRAME_HEAD   12u
-#define WAL_VERSION      1u
+#define WAL_VERSION      2u
 
-void wal_header_put(uint8_t *dst);
-int wal_header_check(struct str file); /* -EBADMSG, or -EPROTO for another version */
+struct wal_header {
+	uint64_t chain; /* registrations hold for all segments of one chain */
+	uint64_t epoch; /* of the head, that its samples belong to */
+};
+
+void wal_header_put(const struct wal_header *h, uint8_t *dst);
+int wal_header_get(struct str file, struct wal_header *ret); /* -EBADMSG; -EPROTO: other version */
 
 void wal_frame_begin(struct buf *out);
 /* Completes the frame that begins at byte @at. The sticky error of @out, or -ENOSPC: too large. */

@@ -22,15 +22,15 @@ static int failed(struct eval *ev, int code)
 
 static int split(struct eval *ev, struct fetch *f)
 {
-	size_t n = blocks_count(store_scan_series_max(f->scan));
-	struct store_scan **blocks = ARENA_ARRAY(ev->arena, struct store_scan *, n + 1);
-	int r;
+	size_t all = store_scan_n(f->scan), n = blocks_count(all);
+	struct fetch_block *blocks = ARENA_ARRAY(ev->arena, struct fetch_block, n + 1);
 
 	if (!blocks)
 		return eval_no_memory(ev);
-	r = n > 0 ? store_scan_split(f->scan, (unsigned)n, blocks) : 0;
-	if (r < 0)
-		return failed(ev, r);
+	for (size_t i = 0; i < n; i++) {
+		blocks[i].next = all * i / n;
+		blocks[i].end = all * (i + 1) / n;
+	}
 	f->blocks = blocks;
 	f->n_blocks = n;
 	return 0;
@@ -49,26 +49,47 @@ int fetch_open(struct eval *ev, const struct ast *selector, int64_t min_ms, int6
 	return r < 0 ? failed(ev, r) : split(ev, ret);
 }
 
+static void block_close(struct fetch_block *b)
+{
+	store_reader_free(b->reader);
+	b->reader = NULL;
+}
+
 void fetch_close(struct fetch *f)
 {
 	for (size_t i = 0; i < f->n_blocks; i++)
-		store_scan_close(f->blocks[i]);
+		block_close(&f->blocks[i]);
 	store_scan_close(f->scan);
 	*f = (struct fetch){ 0 };
 }
 
 size_t fetch_series_max(const struct fetch *f)
 {
-	size_t n = 0;
+	return f->scan ? store_scan_n(f->scan) : 0;
+}
 
-	for (size_t i = 0; i < f->n_blocks; i++)
-		n += store_scan_series_max(f->blocks[i]);
-	return n;
+/* The next series with samples; 1 at the end of the block. */
+static int block_next(struct store_scan *scan, struct fetch_block *b, struct store_series *ret)
+{
+	int r = b->reader || b->next == b->end ? 0 : store_reader_new(scan, &b->reader);
+
+	while (r == 0 && b->next < b->end) {
+		size_t i = b->next++;
+
+		r = store_reader_read(b->reader, i, ret);
+		if (r < 0 || ret->n == 0)
+			continue;
+		ret->labels = b->labels;
+		ret->n_labels = store_scan_labels(scan, i, b->labels);
+		return 0;
+	}
+	block_close(b);
+	return r < 0 ? r : 1;
 }
 
 int fetch_next(struct eval *ev, struct fetch *f, size_t i, struct store_series *ret)
 {
-	int r = store_scan_next(f->blocks[i], ret);
+	int r = block_next(f->scan, &f->blocks[i], ret);
 	uint64_t before;
 
 	if (r < 0)

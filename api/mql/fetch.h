@@ -5,8 +5,16 @@
 
 #include "api/mql/eval.h"
 
+/* A run of the scan's series, read by one thread at a time. */
+struct fetch_block {
+	struct store_reader *reader; /* NULL before its first series and behind its last one */
+	size_t next, end;
+	struct label labels[LABELS_MAX]; /* of the series that came last */
+};
+
 struct fetch {
-	struct store_scan *scan, **blocks; /* NULL when it is closed */
+	struct store_scan *scan; /* NULL when it is closed */
+	struct fetch_block *blocks;
 	size_t n_blocks;
 };
 

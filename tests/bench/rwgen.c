@@ -20,6 +20,7 @@
 #include "userspace/base/rng.h"
 #include "userspace/base/sample.h"
 #include "userspace/base/util.h"
+#include "userspace/wire/compress.h"
 #include "userspace/wire/rwproto.h"
 
 #define VMS_OF_HOST   50u
@@ -368,7 +369,7 @@ static double move(struct fleet *fleet, const struct series *s, bool first)
 
 static void write_request(FILE *out, struct buf *body, struct buf *packed)
 {
-	must(body->err == 0 && rw_compress(buf_str(body), packed) == 0);
+	must(body->err == 0 && coding_pack(CODING_SNAPPY, buf_str(body), packed) == 0);
 	uint32_t bytes = (uint32_t)packed->len;
 
 	must(fwrite(&bytes, sizeof(bytes), 1, out) == 1);

@@ -14,8 +14,22 @@
 #include "store/valcol.h"
 #include "userspace/base/sample.h"
 
-static struct valcol_scratch scratch;
+static struct valcol_memory memory;
 static uint8_t encoded[(COLUMN_ROWS_MAX + 8) * 20];
+
+static size_t encode_ints(const int64_t *v, uint32_t n)
+{
+	const struct valcol_scratch scratch = valcol_scratch_in(&memory);
+
+	return intcol_encode(v, n, encoded, &scratch.ints);
+}
+
+static size_t encode_values(const double *v, uint32_t n)
+{
+	const struct valcol_scratch scratch = valcol_scratch_in(&memory);
+
+	return valcol_encode(v, n, encoded, &scratch);
+}
 
 /* In heap memory that ends with the slack, so that AddressSanitizer sees a read behind it. */
 static uint8_t *exact_copy(const uint8_t *src, size_t bytes)
@@ -92,7 +106,7 @@ static void test_int_vectors(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		unit_note("%s", rows[i].what);
-		size_t bytes = intcol_encode(rows[i].v, rows[i].n, encoded, &scratch.ints);
+		size_t bytes = encode_ints(rows[i].v, rows[i].n);
 
 		assert_int_equal(rows[i].bytes, bytes);
 		assert_memory_equal(rows[i].enc, encoded, bytes);
@@ -124,7 +138,7 @@ static void test_value_vectors(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		unit_note("%s", rows[i].what);
-		size_t bytes = valcol_encode(rows[i].v, rows[i].n, encoded, &scratch);
+		size_t bytes = encode_values(rows[i].v, rows[i].n);
 
 		assert_int_equal(rows[i].bytes, bytes);
 		assert_memory_equal(rows[i].enc, encoded, bytes);
@@ -232,9 +246,9 @@ static void test_int_round_trip(void **state)
 
 		for (uint32_t i = 0; i < n; i++)
 			v[i] = next_int(&rng, round % 7, i > 0 ? v[i - 1] : 1700000000000, i);
-		size_t bytes = intcol_encode(v, n, encoded, &scratch.ints);
+		size_t bytes = encode_ints(v, n);
 
-		assert_true(bytes + BITPACK_SLACK <= intcol_bound(n));
+		assert_true(bytes + BITPACK_SLACK <= INTCOL_BOUND(n));
 		assert_int_equal(0, decode_ints(encoded, bytes, n, back));
 		assert_memory_equal(v, back, n * sizeof(v[0]));
 
@@ -283,9 +297,9 @@ static void test_value_round_trip(void **state)
 		for (uint32_t i = 0; i < n; i++)
 			v[i] = next_value(&rng, round % 8,
 			                  i > 0 && !isnan(v[i - 1]) ? v[i - 1] : 5);
-		size_t bytes = valcol_encode(v, n, encoded, &scratch);
+		size_t bytes = encode_values(v, n);
 
-		assert_true(bytes + BITPACK_SLACK <= valcol_bound(n));
+		assert_true(bytes + BITPACK_SLACK <= VALCOL_BOUND(n));
 		assert_int_equal(0, decode_values(encoded, bytes, n, back));
 		assert_memory_equal(v, back, n * sizeof(v[0]));
 		assert_int_equal(-EBADMSG,
@@ -302,13 +316,13 @@ static void test_sizes(void **state)
 	(void)state;
 	for (int i = 0; i < 240; i++)
 		v[i] = 1700000000123 + 15000 * i;
-	assert_true(intcol_encode(v, 240, encoded, &scratch.ints) <= 16);
+	assert_true(encode_ints(v, 240) <= 16);
 	for (int i = 0; i < 240; i++)
 		v[i] = 1700000000000 + 15000 * i + rng_below(&rng, 20);
-	assert_true(intcol_encode(v, 240, encoded, &scratch.ints) <= 240 * 6 / 8 + 16);
+	assert_true(encode_ints(v, 240) <= 240 * 6 / 8 + 16);
 	for (int i = 1; i < 240; i++)
 		v[i] = v[i - 1] + 4096 * (int64_t)rng_below(&rng, 8);
-	assert_true(intcol_encode(v, 240, encoded, &scratch.ints) <= 240 * 3 / 8 + 16);
+	assert_true(encode_ints(v, 240) <= 240 * 3 / 8 + 16);
 }
 
 static void test_corruption_is_contained(void **state)
@@ -320,7 +334,7 @@ static void test_corruption_is_contained(void **state)
 	for (unsigned kind = 0; kind < 8; kind++) {
 		for (uint32_t i = 0; i < 300; i++)
 			v[i] = next_value(&rng, kind, i > 0 && !isnan(v[i - 1]) ? v[i - 1] : 5);
-		size_t bytes = valcol_encode(v, 300, encoded, &scratch);
+		size_t bytes = encode_values(v, 300);
 
 		for (unsigned round = 0; round < 3000; round++) {
 			size_t at = rng_below(&rng, rng_below(&rng, 2) ? 20 : (uint32_t)bytes);

@@ -289,7 +289,8 @@ static void test_memory_limit(void **state)
 	_cleanup_(tempdir_done) struct tempdir dir = tempdir_make();
 	struct store_conf conf = { .dir = dir.path,
 		                   .retention_ms = RETENTION_MS,
-		                   .memory_max_bytes = 100000 };
+		                   .memory_max_bytes = 1000000,
+		                   .is_manual = true };
 	const struct label label = { STR(LABEL_NAME), STR("m") };
 	struct store_append_result res;
 	struct store *s;

@@ -35,6 +35,13 @@ void *mem_zalloc(size_t n, size_t bytes)
 	return must_fail() ? NULL : calloc(n ? n : 1, bytes ? bytes : 1);
 }
 
+void *mem_aligned(size_t alignment, size_t bytes)
+{
+	void *p;
+
+	return must_fail() || posix_memalign(&p, alignment, bytes ? bytes : 1) != 0 ? NULL : p;
+}
+
 void *mem_realloc(void *p, size_t n, size_t bytes)
 {
 	size_t all;

@@ -12,6 +12,7 @@
 
 void *mem_alloc(size_t bytes);            /* not zeroed; NULL when out of memory */
 void *mem_zalloc(size_t n, size_t bytes); /* zeroed array of @n; overflow is out of memory */
+void *mem_aligned(size_t alignment, size_t bytes);  /* not zeroed; @alignment is a power of two */
 void *mem_realloc(void *p, size_t n, size_t bytes); /* array of @n; @p stays valid on failure */
 char *mem_strndup(const char *p, size_t len);       /* NUL-terminated copy of exactly @len bytes */
 

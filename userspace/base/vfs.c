@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -108,6 +109,20 @@ static int posix_room(const char *path, uint64_t *ret_free)
 	return 0;
 }
 
+static int posix_lock(const char *path)
+{
+	_cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+
+	if (fd < 0)
+		return neg_errno();
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK ? -EBUSY : neg_errno();
+	int locked = fd;
+
+	fd = -1;
+	return locked;
+}
+
 static int posix_rmdir(const char *path)
 {
 	return rmdir(path) < 0 ? neg_errno() : 0;
@@ -153,6 +168,7 @@ const struct vfs vfs_posix = {
 	.link = posix_link,
 	.room = posix_room,
 	.mkdir = posix_mkdir,
+	.lock = posix_lock,
 	.rmdir = posix_rmdir,
 	.sync_dir = posix_sync_dir,
 	.read = file_read,

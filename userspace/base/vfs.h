@@ -28,7 +28,8 @@ struct vfs {
 	int (*link)(const char *from, const char *to);     /* a second name of one file */
 	int (*room)(const char *path, uint64_t *ret_free); /* bytes that may still be written */
 	int (*mkdir)(const char *path);                    /* 0 when it is there already */
-	int (*rmdir)(const char *path);                    /* an empty folder */
+	int (*lock)(const char *path);     /* a descriptor of the file, made when missing; -EBUSY */
+	int (*rmdir)(const char *path);    /* an empty folder */
 	int (*sync_dir)(const char *path); /* makes creations and removals in it durable */
 	int (*read)(const char *path, struct buf *out, size_t max_bytes); /* the whole file */
 	int (*list)(const char *path, int (*each)(void *ctx, const char *name), void *ctx);

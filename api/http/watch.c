@@ -161,9 +161,10 @@ static void close_slow(struct watch *w)
 
 		if (since_ns == 0 || now_ns < since_ns + w->request_timeout_ns)
 			continue;
-		(void)shutdown(c->fd, SHUT_RDWR); /* its owner sees the end and closes it */
-		atomic_store_explicit(&c->since_ns, 0, memory_order_relaxed);
+		/* Counted first: whoever sees the end finds it in the count. */
 		atomic_fetch_add(&w->slow_closed, 1);
+		atomic_store_explicit(&c->since_ns, 0, memory_order_relaxed);
+		(void)shutdown(c->fd, SHUT_RDWR); /* its owner sees the end and closes it */
 	}
 	pthread_mutex_unlock(&w->lock);
 }

@@ -105,7 +105,7 @@ static void test_slow(void **state)
 	(void)state;
 	pair(slow_fds);
 	pair(quick_fds);
-	assert_int_equal(0, watch_new(&w, 10));
+	assert_int_equal(0, watch_new(&w, 200));
 	watch_conn_add(w, &quick, quick_fds[0]);
 	watch_conn_has_request(&quick, true);
 	watch_conn_add(w, &slow, slow_fds[0]);

@@ -51,15 +51,22 @@ void json_put_value(struct buf *b, double v)
 
 void json_put_labels(struct buf *b, const struct label *labels, uint32_t n)
 {
-	buf_putc(b, '{');
-	for (uint32_t i = 0; i < n; i++) {
-		if (i > 0)
-			buf_putc(b, ',');
-		json_put_str(b, labels[i].name);
+	const char *before = "{";
+
+	/* The name goes first, wherever it is: a label like A stands before __name__. */
+	for (uint32_t i = 0; i < 2 * n; i++) {
+		const struct label *l = &labels[i % n];
+		bool names_turn = i < n;
+
+		if (str_eqc(l->name, LABEL_NAME) != names_turn)
+			continue;
+		buf_puts(b, before);
+		before = ",";
+		json_put_str(b, l->name);
 		buf_putc(b, ':');
-		json_put_str(b, labels[i].value);
+		json_put_str(b, l->value);
 	}
-	buf_putc(b, '}');
+	buf_puts(b, before[0] == '{' ? "{}" : "}");
 }
 
 /* --- the answer of a query -------------------------------------------------------------------- */

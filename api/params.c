@@ -263,6 +263,14 @@ static int parse_relative(struct str text, int64_t now_ms, int64_t *ret_ms)
 	return 0;
 }
 
+static int take_time_ms(double ms, int64_t *ret_ms)
+{
+	if (ms < 0 || floor(ms) > (double)PARAMS_TIME_MS_MAX)
+		return -EINVAL;
+	*ret_ms = clamp_time_ms(ms);
+	return 0;
+}
+
 /* Seconds reach to 2262; a number above that must be milliseconds, and so on. */
 static int parse_unix(struct str text, int64_t *ret_ms)
 {
@@ -277,8 +285,7 @@ static int parse_unix(struct str text, int64_t *ret_ms)
 		v /= 1e6;
 	else if (a > (double)(INT64_MAX / 1000000))
 		v /= 1e3;
-	*ret_ms = clamp_time_ms(v);
-	return 0;
+	return take_time_ms(v, ret_ms);
 }
 
 /* Exactly @digits digits at the front of *@s, moved over. */
@@ -409,8 +416,7 @@ static int parse_calendar(struct str s, int64_t *ret_ms)
 		         .tm_isdst = -1 };
 	time_t at = zone == ZONE_LOCAL ? mktime(&tm) : timegm(&tm);
 
-	*ret_ms = clamp_time_ms(((double)at - offset_s) * 1e3 + floor(fraction_ms));
-	return 0;
+	return take_time_ms(((double)at - offset_s) * 1e3 + floor(fraction_ms), ret_ms);
 }
 
 /* What a Prometheus client sends for "as early (late) as there is". */

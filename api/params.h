@@ -74,8 +74,9 @@ int params_bool(const struct params *p, const char *name, bool *ret, struct err 
  *   2023  2023-11  2023-11-14  2023-11-14T22  …T22:13  …T22:13:20[.123]
  *                                       with Z or +hh:mm, else in the server's zone
  *   now  now-5m  -5m  5m                relative, always into the past
- * A bare number of four digits is a year. The result is within [0, PARAMS_TIME_MS_MAX]; what lies
- * outside is moved to the nearer end. -EINVAL for anything else.
+ * A bare number of four digits is a year. The result is within [0, PARAMS_TIME_MS_MAX]: a relative
+ * time beyond the ends is moved to the nearer one, so are the two texts with which Prometheus'
+ * clients say "ever". -EINVAL for anything else.
  */
 int params_parse_time_ms(struct str text, int64_t now_ms, int64_t *ret_ms);
 

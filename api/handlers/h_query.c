@@ -18,7 +18,6 @@
 #include "userspace/base/util.h"
 
 #define DEFAULT_STEP_MS   (5 * 60 * 1000ll)
-#define ROUND_DIGITS_MAX  100
 #define LOGGED_TEXT_MAX   512u                /* of a slow query */
 #define FIRST_PIECE_BYTES ((size_t)256 << 10) /* a smaller answer is sent in one piece */
 
@@ -53,36 +52,41 @@ static void set_limits(struct plan *plan)
 	plan->q.limits = &plan->limits;
 }
 
+/* --- values that do not parse count as absent here, as VictoriaMetrics has it ----------------- */
+
 /* The timeout can only be lowered. */
-static int set_deadline(struct plan *plan, const struct params *p, struct err *e)
+static void set_deadline(struct plan *plan, const struct params *p)
 {
 	int64_t max_ms = plan->conf.query_timeout_ms, ms;
-	int r = params_duration_ms(p, "timeout", max_ms, &ms, e);
 
+	if (params_duration_ms(p, "timeout", max_ms, &ms, NULL) < 0)
+		ms = max_ms;
 	plan->q.deadline_mono_ns = clock_mono_ns() + (uint64_t)MIN(ms, max_ms) * 1000000;
-	return r;
 }
 
-static int set_rounding(struct plan *plan, const struct params *p, struct err *e)
+static void set_rounding(struct plan *plan, const struct params *p)
 {
 	int64_t digits;
-	int r = params_int(p, "round_digits", ROUND_DIGITS_MAX, &digits, e);
 
-	plan->q.round_digits = digits >= 0 && digits < ROUND_DIGITS_MAX ? (int)digits : -1;
-	return r;
+	if (params_int(p, "round_digits", MQL_ROUND_OFF, &digits, NULL) < 0 ||
+	    digits < -MQL_ROUND_OFF || digits > MQL_ROUND_OFF)
+		digits = MQL_ROUND_OFF;
+	plan->q.round_digits = (int)digits;
 }
 
 /* latency_offset may be 0, which no other duration may. */
-static int set_latency(struct plan *plan, const struct params *p, struct err *e)
+static void set_latency(struct plan *plan, const struct params *p)
 {
 	struct str text = params_get(p, "latency_offset");
+	int64_t ms = 0;
 
-	plan->q.latency_offset_ms = 0;
-	if (str_eqc(text, "0") || str_eqc(text, "0s") || str_eqc(text, "0ms"))
-		return 0;
-	return params_duration_ms(p, "latency_offset", plan->conf.latency_offset_ms,
-	                          &plan->q.latency_offset_ms, e);
+	if (!str_eqc(text, "0") && !str_eqc(text, "0s") && !str_eqc(text, "0ms") &&
+	    params_duration_ms(p, "latency_offset", plan->conf.latency_offset_ms, &ms, NULL) < 0)
+		ms = plan->conf.latency_offset_ms;
+	plan->q.latency_offset_ms = ms;
 }
+
+/* --- what both queries take ------------------------------------------------------------------- */
 
 static int set_common(struct plan *plan, struct request *req, struct err *e)
 {
@@ -98,13 +102,10 @@ static int set_common(struct plan *plan, struct request *req, struct err *e)
 	q->now_ms = clock_unix_ms();
 	q->pool = plan->region->pool;
 	set_limits(plan);
-	r = set_deadline(plan, p, e);
-	if (r == 0)
-		r = params_duration_ms(p, "max_lookback", 0, &q->lookback_ms, e);
-	if (r == 0)
-		r = set_latency(plan, p, e);
-	if (r == 0)
-		r = set_rounding(plan, p, e);
+	set_deadline(plan, p);
+	set_latency(plan, p);
+	set_rounding(plan, p);
+	r = params_duration_ms(p, "max_lookback", 0, &q->lookback_ms, e);
 	if (r == 0)
 		r = params_bool(p, "nocache", &q->nocache, e);
 	if (r == 0)

@@ -22,6 +22,11 @@ int h_label_values(struct region *region, struct request *req, struct response *
 int h_write(struct region *region, struct request *req, struct response *resp);
 int h_import_text(struct region *region, struct request *req, struct response *resp);
 
+/* h_export.c, h_export_csv.c, h_federate.c */
+int h_export(struct region *region, struct request *req, struct response *resp);
+int h_export_csv(struct region *region, struct request *req, struct response *resp);
+int h_federate(struct region *region, struct request *req, struct response *resp);
+
 /* h_metadata.c, h_cardinality.c, h_queries.c */
 int h_metadata(struct region *region, struct request *req, struct response *resp);
 int h_series_count(struct region *region, struct request *req, struct response *resp);

@@ -130,8 +130,8 @@ void exchange_on_completed(void *ctx, struct MHD_Connection *conn, void **con_cl
 		fair_leave(h->lanes[x->req.lane], &x->item);
 	h->ops.done(h->ops.ctx, &x->req, &x->resp);
 	atomic_fetch_sub(&h->body_bytes, x->body_held_bytes);
+	response_done(&x->resp); /* first: what it holds may be in the request's arena */
 	request_done(&x->req);
-	response_done(&x->resp);
 	packer_free(x->packer);
 	buf_done(&x->plain);
 	bool in_flight = x->in_flight;

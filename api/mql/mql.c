@@ -22,7 +22,6 @@
 #define INSTANT_STEP_MS    (5 * 60 * 1000ll) /* when neither step nor max_lookback is given */
 #define ALIGN_POINTS_MIN   50                /* shorter ranges are never aligned */
 #define INCOMPLETE_STEP_MS (60 * 1000ll)     /* below it the newest points are not trusted */
-#define ROUND_DIGITS_MAX   100
 
 const struct mql_limits mql_limits_default = {
 	.text_bytes_max = 16 << 10,
@@ -77,7 +76,7 @@ static double round_digits(double v, int digits)
 {
 	double p;
 
-	if (digits < 0 || digits >= ROUND_DIGITS_MAX)
+	if (digits <= -MQL_ROUND_OFF || digits >= MQL_ROUND_OFF)
 		return v;
 	p = pow(10, digits);
 	return round(v * p) / p;
@@ -100,7 +99,7 @@ static int answer_points(struct run *run, const struct grid *g, const double *va
 
 	if (!v)
 		return answer_no_memory(run);
-	for (uint32_t i = 0; run->q->round_digits >= 0 && i < g->n; i++)
+	for (uint32_t i = 0; run->q->round_digits != MQL_ROUND_OFF && i < g->n; i++)
 		v[i] = round_digits(v[i], run->q->round_digits);
 	out->n = g->n;
 	out->gaps = true;

@@ -31,6 +31,8 @@ struct mql_limits {
 
 extern const struct mql_limits mql_limits_default;
 
+#define MQL_ROUND_OFF 100
+
 struct mql_query {
 	struct str text;
 	struct str org;
@@ -46,8 +48,8 @@ struct mql_query {
 	int64_t latency_offset_ms; /* 30 s by default */
 	bool nocache;              /* no result may come from a cache; no alignment of the range */
 	bool no_pushdown;          /* see pushdown.h; for tests */
-	int round_digits;          /* >= 0 rounds results; -1 = off */
-	uint64_t deadline_mono_ns; /* 0 = none */
+	int round_digits; /* rounds results; below 0 to tens, hundreds …; MQL_ROUND_OFF = off */
+	uint64_t deadline_mono_ns;       /* 0 = none */
 	const _Atomic bool *cancelled;   /* becomes true when nobody waits any more; NULL = never */
 	const struct mql_limits *limits; /* NULL = default */
 	struct pool *pool; /* whose threads help; NULL = none. The answer does not depend on it */

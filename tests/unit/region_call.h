@@ -44,6 +44,7 @@ struct call {
 	const char *token; /* the Authorization header */
 	const char *type, *coding, *rw_version;
 	struct str body;
+	const char *accept, *user_agent;
 };
 
 static inline struct str call_header(const char *text)
@@ -65,6 +66,8 @@ static inline int call(struct region *region, const struct call *c, struct buf *
 		.content_encoding = call_header(c->coding),
 		.rw_version = call_header(c->rw_version),
 		.authorization = call_header(c->token),
+		.accept = call_header(c->accept),
+		.user_agent = call_header(c->user_agent),
 		.start_mono_ns = clock_mono_ns(),
 	};
 	struct response resp = { 0 };
@@ -86,8 +89,8 @@ static inline int call(struct region *region, const struct call *c, struct buf *
 	assert_int_equal(status, resp.status);
 	if (meta)
 		*meta = resp;
-	request_done(&req);
 	response_done(&resp);
+	request_done(&req);
 	free((void *)(uintptr_t)target.p);
 	return status;
 }
@@ -109,7 +112,9 @@ static inline void call_expect(struct region *region, const char *target, const 
 static inline void call_import(struct region *region, const char *target, const char *token,
                                const char *text)
 {
-	const struct call c = { HTTP_POST, target, token, NULL, NULL, NULL, str_from(text) };
+	const struct call c = {
+		.method = HTTP_POST, .target = target, .token = token, .body = str_from(text)
+	};
 	_cleanup_(buf_done) struct buf out = BUF_INIT;
 
 	if (call(region, &c, &out, NULL) != 204)

@@ -166,8 +166,10 @@ static void test_with_tokens(void **state)
 	            "periscope_host_collections_total{host=\"h8\"} 1 1699999985000\n");
 	call_expect(r, "/prometheus/hosts/api/v1/series/count", "Bearer a", 200,
 	            "{\"status\":\"success\",\"data\":[10]}");
-	const struct call nobody = { HTTP_POST, "/api/v1/import/prometheus", "Bearer a", NULL, NULL,
-		                     NULL,      STR("a 1 1699999985000\n") };
+	const struct call nobody = { .method = HTTP_POST,
+		                     .target = "/api/v1/import/prometheus",
+		                     .token = "Bearer a",
+		                     .body = STR("a 1 1699999985000\n") };
 	_cleanup_(buf_done) struct buf out = BUF_INIT;
 
 	assert_int_equal(400, call(r, &nobody, &out, NULL));

@@ -527,8 +527,10 @@ static void write_one(struct fixture *f, const struct route *route, const char *
 	if (i == ARRAY_SIZE(bodies))
 		return; /* as bytes: test_remote_write() */
 	buf_printf(&target, "%s%s", prefix, route->path);
-	const struct call c = { HTTP_POST, buf_cstr(&target),       token, NULL, NULL,
-		                NULL,      str_from(bodies[i].body) };
+	const struct call c = { .method = HTTP_POST,
+		                .target = buf_cstr(&target),
+		                .token = token,
+		                .body = str_from(bodies[i].body) };
 
 	(void)call(f->region, &c, &out, NULL);
 }
@@ -564,13 +566,10 @@ static void test_known_bytes(void **state)
 	struct fixture *f = *state;
 	_cleanup_(buf_done) struct buf out = BUF_INIT;
 	const struct call again = {
-		HTTP_POST,
-		"/api/v1/import/prometheus",
-		"Bearer web-of-a",
-		NULL,
-		NULL,
-		NULL,
-		str_from("canary_total{app=\"canaryapp\"} 778 1699999950000\n"),
+		.method = HTTP_POST,
+		.target = "/api/v1/import/prometheus",
+		.token = "Bearer web-of-a",
+		.body = str_from("canary_total{app=\"canaryapp\"} 778 1699999950000\n"),
 	};
 
 	assert_int_equal(400, call(f->region, &again, &out, NULL));

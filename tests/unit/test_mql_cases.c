@@ -250,7 +250,7 @@ static void check_series(struct world *w, struct str line, const struct mql_seri
 static struct mql_query eval_header(struct world *w, struct str line)
 {
 	struct mql_query q = { .org = STR("test"),
-		               .round_digits = -1,
+		               .round_digits = MQL_ROUND_OFF,
 		               .now_ms = BASE_MS + 100ll * 86400 * 1000 };
 	struct str kind = take_word(&line);
 

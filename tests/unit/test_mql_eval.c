@@ -73,7 +73,7 @@ static struct mql_query range(const char *text, int64_t from_s, int64_t to_s, in
 		                   .end_ms = BASE_MS + to_s * 1000,
 		                   .step_ms = step_s * 1000,
 		                   .now_ms = BASE_MS + 86400000,
-		                   .round_digits = -1 };
+		                   .round_digits = MQL_ROUND_OFF };
 }
 
 static struct mql_query instant(const char *text, int64_t at_s)

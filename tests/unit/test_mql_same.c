@@ -109,7 +109,7 @@ static int ask(const struct world *w, const char *text, bool instant, struct poo
 		                     .step_ms = 20000,
 		                     .now_ms = BASE_MS + 10 * RANGE_MS,
 		                     .nocache = true,
-		                     .round_digits = -1,
+		                     .round_digits = MQL_ROUND_OFF,
 		                     .pool = pool,
 		                     .no_pushdown = no_pushdown };
 	struct mql_result res;

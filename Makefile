@@ -71,12 +71,13 @@ FUZZERS   := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 PROXY_TOOLS := $(patsubst %.c,$(O)/%,$(wildcard tests/proxy/*.c))
 
 # Every target with a ## line is a command, not a file.
-.PHONY: FORCE unit fuzzers bpf-tests check-rig-smoke $(shell sed -n 's/^\([a-z0-9-]*\):.*\#\# .*/\1/p' Makefile)
+.PHONY: FORCE unit benches fuzzers bpf-tests check-rig-smoke $(shell sed -n 's/^\([a-z0-9-]*\):.*\#\# .*/\1/p' Makefile)
 .DELETE_ON_ERROR:
 .SECONDARY:
 
 all: $(PROGRAMS) $(ARCHIVES) $(SKELS) ## Build the programs
 unit: $(UNIT)
+benches: $(BENCHES)
 bpf-tests: $(BPF_TESTS) $(PROXY_TOOLS)
 
 $(call LIB,base): $(BASE_OBJ)
@@ -219,6 +220,12 @@ SIZES ?= small,large
 CONNECTIONS ?= 1,2,4
 bench-store: $(PROGRAMS) $(BENCHES) ## The store side by side with VictoriaMetrics: SIZES=, CONNECTIONS=
 	$(Q)O=$(O) scripts/bench-store --sizes $(SIZES) --connections $(CONNECTIONS)
+
+VMS ?= 1000
+SERIES ?= 150
+bench-host: $(PROGRAMS) $(BENCHES) ## What a host costs, beside vmagent and node_exporter: VMS=, SERIES= (root)
+	$(Q)scripts/deps bench
+	$(Q)O=$(O) scripts/bench-host --vms $(VMS) --series $(SERIES)
 
 check-fresh: ## Both README commands on a fresh minimal Debian 12 (root, debootstrap; long)
 	$(Q)scripts/fresh make demo SECONDS=60

@@ -43,15 +43,15 @@ class Space:
     """A network namespace with one address, joined to ours by a veth pair; its first process stands for
     the monitor of a VM."""
 
-    def __init__(self, stack, logs, address="10.99.0.2", ours="10.99.0.1"):
+    def __init__(self, stack, logs, address="10.99.0.2", ours="10.99.0.1", device="vm0"):
         self.stack, self.logs, self.address = stack, logs, address
         self.holder = self._start("monitor", ["unshare", "--net", "sleep", "infinity"])
         mine = os.readlink("/proc/self/ns/net")
         wait_for("a network namespace", 10, lambda: self._namespace() not in ("", mine))
-        run("ip", "link", "add", "vm0", "type", "veth", "peer", "name", "eth0", "netns",
+        run("ip", "link", "add", device, "type", "veth", "peer", "name", "eth0", "netns",
             str(self.holder.pid))
-        run("ip", "address", "add", f"{ours}/30", "dev", "vm0")
-        run("ip", "link", "set", "vm0", "up")
+        run("ip", "address", "add", f"{ours}/30", "dev", device)
+        run("ip", "link", "set", device, "up")
         for words in (f"address add {address}/30 dev eth0", "link set eth0 up", "link set lo up"):
             run(*self.enter(["ip", *words.split()]))
 

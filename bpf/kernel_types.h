@@ -22,6 +22,7 @@ struct sched_entity {
 };
 
 struct sched_info {
+	unsigned long pcount;         /* times that it got a CPU */
 	unsigned long long run_delay; /* ns ready and waiting, throttled time included */
 };
 
@@ -76,6 +77,48 @@ struct task_struct {
 	struct signal_struct *signal;
 	struct task_struct *group_leader;
 	struct pid *thread_pid;
+};
+
+/* ---- block devices */
+
+struct block_device {
+	__u32 bd_dev; /* major << 20 | minor */
+};
+
+struct gendisk {
+	struct block_device *part0; /* the whole */
+};
+
+struct request_queue {
+	struct gendisk *disk;
+};
+
+#define REQ_OP_MASK 0xffu
+
+enum req_op {
+	REQ_OP_READ = 0,
+	REQ_OP_WRITE = 1,
+	REQ_OP_ZONE_APPEND = 7,
+	REQ_OP_WRITE_ZEROES = 9,
+};
+
+struct request {
+	struct request_queue *q;
+	__u32 cmd_flags; /* operation and flags */
+	__u32 rq_flags;
+	unsigned int __data_len; /* bytes that are left */
+	struct block_device *part;
+	__u64 start_time_ns;
+};
+
+struct bvec_iter {
+	unsigned int bi_size; /* bytes that are left */
+};
+
+struct bio {
+	struct block_device *bi_bdev;
+	__u32 bi_opf; /* operation and flags */
+	struct bvec_iter bi_iter;
 };
 
 /* ---- sockets */

@@ -62,6 +62,8 @@ static void test_defaults(void **state)
 	assert_int_equal(2, c.cpu_classes.n);
 	assert_string_equal("", c.cpu_class);
 	assert_true(c.peaks_enabled);
+	assert_false(c.hist_run_delay);
+	assert_false(c.hist_disk_latency);
 	assert_int_equal(300000, c.exits_hold_ms);
 	assert_string_equal("/run/periscope-volumes/socket", c.volumes_socket);
 	assert_double_near(0.01, c.peaks_cpu_max_ratio, 0);
@@ -79,6 +81,7 @@ static const char full[] =
 	"  tiny: {period: 100ms, quota: 1ms, balance_start: 1s, balance_max: 2s}\n"
 	"cpu_class: tiny\n"
 	"peaks: {enabled: false, cpu_max: 0.5}\n"
+	"histograms: {run_delay: true, disk_latency: true}\n"
 	"exits: {hold: 1m}\n"
 	"own_series: false\n"
 	"volumes: {socket: /srv/volumes}\n"
@@ -216,6 +219,8 @@ static void test_every_setting(void **state)
 	assert_int_equal(2000, ((struct cpu_class *)c.cpu_classes.v)->balance_max_ms);
 	assert_string_equal("tiny", c.cpu_class);
 	assert_false(c.peaks_enabled);
+	assert_true(c.hist_run_delay);
+	assert_true(c.hist_disk_latency);
 	assert_int_equal(60000, c.exits_hold_ms);
 	assert_string_equal("/srv/volumes", c.volumes_socket);
 	assert_double_near(0.5, c.peaks_cpu_max_ratio, 0);

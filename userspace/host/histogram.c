@@ -2,6 +2,7 @@
 #include "userspace/host/histogram.h"
 
 #include "bpf/latency_bounds.h"
+#include "bpf/wait_bounds.h"
 #include "userspace/base/util.h"
 
 #define NS(ns, text)   ns,
@@ -14,6 +15,21 @@ _Static_assert(ARRAY_SIZE(latency_ns) == LATENCY_BOUNDS_N, "the table and its le
 _Static_assert(LATENCY_BOUNDS_N < HISTOGRAM_BUCKETS_MAX, "and one for what is above");
 
 const struct histogram_bounds latency_bounds = { latency_ns, latency_texts, LATENCY_BOUNDS_N };
+
+static const uint64_t wait_ns[] = { WAIT_BOUNDS(NS) };
+static const char *const wait_texts[] = { WAIT_BOUNDS(TEXT) "+Inf" };
+
+_Static_assert(ARRAY_SIZE(wait_ns) == WAIT_BOUNDS_N, "the table and its length");
+_Static_assert(WAIT_BOUNDS_N < HISTOGRAM_BUCKETS_MAX, "and one for what is above");
+
+const struct histogram_bounds wait_bounds = { wait_ns, wait_texts, WAIT_BOUNDS_N };
+
+void histogram_from_waits(struct histogram *h, const struct wait_hist *waits)
+{
+	for (uint32_t i = 0; i <= WAIT_BOUNDS_N; i++)
+		h->buckets[i] = waits->buckets[i];
+	h->sum_ns = waits->sum_ns;
+}
 
 uint32_t histogram_bucket(const struct histogram_bounds *b, uint64_t ns)
 {

@@ -27,6 +27,13 @@ struct histogram {
 
 /* The bounds of every duration at the proxies: bpf/latency_bounds.h has the table. */
 extern const struct histogram_bounds latency_bounds;
+/* The bounds of what a VM waits for on its host: bpf/wait_bounds.h has the table. */
+extern const struct histogram_bounds wait_bounds;
+
+struct wait_hist;
+
+/* What the kernel side counted, by wait_bounds. */
+void histogram_from_waits(struct histogram *h, const struct wait_hist *waits);
 
 /* The index of the bucket that @ns belongs to. O(log n). */
 uint32_t histogram_bucket(const struct histogram_bounds *b, uint64_t ns);

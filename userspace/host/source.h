@@ -56,10 +56,12 @@ struct source_ops {
 	void (*free)(struct source *src); /* NULL is fine, half-opened is fine */
 };
 
-extern const struct source_ops life_source;      /* src_life.c */
-extern const struct source_ops guest_source;     /* src_guest.c */
-extern const struct source_ops vm_task_source;   /* src_vm_task.c: bpf/vm_task.bpf.c */
-extern const struct source_ops diskstats_source; /* src_diskstats.c */
-extern const struct source_ops taps_source;      /* src_taps.c */
-extern const struct source_ops volumes_source;   /* src_volumes.c: userspace/volumes */
-extern const struct source_ops proxy_source;     /* proxy/src_proxy.c: bpf/proxy.bpf.c */
+extern const struct source_ops life_source;         /* src_life.c */
+extern const struct source_ops guest_source;        /* src_guest.c */
+extern const struct source_ops vm_task_source;      /* src_vm_task.c: bpf/vm_task.bpf.c */
+extern const struct source_ops diskstats_source;    /* src_diskstats.c */
+extern const struct source_ops run_delay_source;    /* src_run_delay.c: bpf/run_delay.bpf.c */
+extern const struct source_ops disk_latency_source; /* src_disk_latency.c: bpf/disk_latency.bpf.c */
+extern const struct source_ops taps_source;         /* src_taps.c */
+extern const struct source_ops volumes_source;      /* src_volumes.c: userspace/volumes */
+extern const struct source_ops proxy_source;        /* proxy/src_proxy.c: bpf/proxy.bpf.c */

@@ -8,6 +8,8 @@ const struct source_ops *const source_table[] = {
 	&guest_source, /* first: what the guest itself counts goes before what others make of it */
 	&vm_task_source,
 	&diskstats_source,
+	&run_delay_source,
+	&disk_latency_source,
 	&taps_source,
 	&volumes_source,
 	&proxy_source,

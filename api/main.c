@@ -45,10 +45,12 @@ static int complain(int code, const struct err *e)
 	return code;
 }
 
-static void print(struct buf *b)
+static int print(struct buf *text)
 {
-	(void)fwrite(b->p, 1, b->len, stdout);
-	buf_done(b);
+	struct err e = ERR_INIT;
+	int code = opt_print(text, &e);
+
+	return code == EXIT_DONE ? code : complain(code, &e);
 }
 
 static struct region_conf_source source_of(const struct options *o)
@@ -57,12 +59,12 @@ static struct region_conf_source source_of(const struct options *o)
 		.path = o->dev      ? NULL
 		        : o->config ? o->config
 		                    : CONF_PATH,
-		.overrides = { { "listen", o->listen },
-		               { "data", o->data },
-		               { "access", o->access },
-		               { "retention", o->retention },
-		               { "query.latency_offset", o->latency_offset },
-		               { "log.level", o->log_level } },
+		.overrides = { { "listen", o->listen, NULL },
+		               { "data", o->data, NULL },
+		               { "access", o->access, NULL },
+		               { "retention", o->retention, NULL },
+		               { "query.latency_offset", o->latency_offset, "latency-offset" },
+		               { "log.level", o->log_level, "log-level" } },
 	};
 }
 
@@ -105,18 +107,17 @@ static int with_conf(const struct options *o, struct region_conf *conf, struct e
 	const struct region_conf_source source = source_of(o);
 	struct buf out = BUF_INIT;
 
+	if (region_conf_check_options(&source, e) < 0)
+		return complain(EXIT_USAGE, e);
 	if (region_conf_read(&source, conf, e) < 0)
 		return complain(EXIT_CONFIG, e);
-	if (o->print_config) {
+	if (!o->print_config && !o->check_config)
+		return serve(o, &source, conf, e);
+	if (o->print_config)
 		conf_print(&region_conf_schema, conf, &out);
-		print(&out);
-		return EXIT_DONE;
-	}
-	if (o->check_config) {
-		(void)puts("the settings are valid");
-		return EXIT_DONE;
-	}
-	return serve(o, &source, conf, e);
+	else
+		buf_puts(&out, "the settings are valid\n");
+	return print(&out);
 }
 
 int main(int argc, char **argv)
@@ -131,12 +132,12 @@ int main(int argc, char **argv)
 	if (o.help) {
 		opt_help("periscope-region", "Stores the metrics of a region and answers queries.",
 		         rows, ARRAY_SIZE(rows), &out);
-		print(&out);
-		return EXIT_DONE;
+		return print(&out);
 	}
 	if (o.version) {
-		(void)printf("periscope-region " PERISCOPE_VERSION " (commit %s)\n", build_commit);
-		return EXIT_DONE;
+		buf_printf(&out, "periscope-region " PERISCOPE_VERSION " (commit %s)\n",
+		           build_commit);
+		return print(&out);
 	}
 	if (o.dev && (o.config || !o.data)) {
 		(void)err_set(&e, -EINVAL,

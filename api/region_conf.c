@@ -9,7 +9,6 @@
 #include "store/store.h"
 #include "userspace/base/alloc.h"
 #include "userspace/base/log.h"
-#include "userspace/base/num.h"
 #include "userspace/base/util.h"
 
 static const char *const wal_sync_names[] = {
@@ -78,68 +77,39 @@ int region_conf_check(const struct region_conf *conf, struct err *e)
 	return 0;
 }
 
-/* --- settings from the command line ----------------------------------------------------------- */
+/* --- options of the command line -------------------------------------------------------------- */
 
-static const struct conf_row *row_of(const char *key)
+static int override_all(const struct region_conf_source *from, struct region_conf *conf,
+                        struct err *e)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		if (strcmp(rows[i].key, key) == 0)
-			return &rows[i];
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < REGION_OVERRIDES_MAX; i++) {
+		const struct region_override *o = &from->overrides[i];
+		struct err why = ERR_INIT;
+
+		if (!o->text)
+			continue;
+		r = conf_set_key(&region_conf_schema, conf, o->key, o->text, &why);
+		if (r == -EINVAL)
+			return err_set(e, r, "--%s: %s", o->option ? o->option : o->key, why.msg);
 	}
-	return NULL;
+	return r;
 }
 
-static int set_string(char **field, const char *text)
+int region_conf_check_options(const struct region_conf_source *from, struct err *e)
 {
-	char *copy = mem_strndup(text, strlen(text));
+	struct listen_address address;
+	struct region_conf conf;
+	int r = conf_init(&region_conf_schema, &conf);
 
-	if (!copy)
-		return -ENOMEM;
-	free(*field);
-	*field = copy;
-	return 0;
-}
-
-static int set_duration(const struct conf_row *row, int64_t *field, const char *text)
-{
-	int64_t ms;
-
-	if (num_parse_duration_ms(str_from(text), &ms) < 0 || (double)ms < row->min ||
-	    (double)ms > row->max)
-		return -EINVAL;
-	*field = ms;
-	return 0;
-}
-
-static int set_enum(const struct conf_row *row, int *field, const char *text)
-{
-	for (int i = 0; row->names[i]; i++) {
-		if (strcmp(row->names[i], text) == 0) {
-			*field = i;
-			return 0;
-		}
-	}
-	return -EINVAL;
-}
-
-int region_conf_override(struct region_conf *conf, const char *key, const char *text, struct err *e)
-{
-	const struct conf_row *row = text ? row_of(key) : NULL;
-	void *field;
-	int r = -EINVAL;
-
-	if (!text)
-		return 0;
-	if (!row)
-		return err_set(e, -EINVAL, "there is no setting %s", key);
-	field = (char *)conf + row->offset;
-	if (row->type == CONF_STRING)
-		r = set_string(field, text);
-	else if (row->type == CONF_DURATION)
-		r = set_duration(row, field, text);
-	else if (row->type == CONF_ENUM)
-		r = set_enum(row, field, text);
-	return r < 0 ? err_set(e, r, "\"%.80s\" is not a valid value of %s", text, key) : 0;
+	if (r < 0)
+		return r;
+	r = override_all(from, &conf, e);
+	if (r == 0)
+		r = listen_parse(str_from(conf.listen), &address, e);
+	conf_done(&region_conf_schema, &conf);
+	return r;
 }
 
 int region_conf_dev(struct region_conf *conf)
@@ -147,7 +117,9 @@ int region_conf_dev(struct region_conf *conf)
 	struct conf_strings *orgs = &conf->organisations;
 	char **v = mem_zalloc(1, sizeof(*v));
 
-	if (!v || set_string(&v[0], REGION_DEV_ORG) < 0) {
+	if (v)
+		v[0] = mem_strndup(REGION_DEV_ORG, strlen(REGION_DEV_ORG));
+	if (!v || !v[0]) {
 		free(v);
 		return -ENOMEM;
 	}
@@ -165,8 +137,8 @@ int region_conf_read(const struct region_conf_source *from, struct region_conf *
 	if (r == 0)
 		r = from->path ? conf_load(&region_conf_schema, from->path, ret, e)
 		               : region_conf_dev(ret);
-	for (size_t i = 0; r == 0 && i < REGION_OVERRIDES_MAX; i++)
-		r = region_conf_override(ret, from->overrides[i].key, from->overrides[i].text, e);
+	if (r == 0)
+		r = override_all(from, ret, e);
 	return r == 0 ? region_conf_check(ret, e) : r;
 }
 

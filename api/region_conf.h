@@ -42,13 +42,6 @@ extern const struct conf_schema region_conf_schema;
 /* What the rows cannot say: valid and distinct organisations. -EINVAL with @e. */
 int region_conf_check(const struct region_conf *conf, struct err *e);
 
-/*
- * Sets a string, duration or enumeration from the command line; a NULL @text changes nothing.
- * -EINVAL with @e, -ENOMEM.
- */
-int region_conf_override(struct region_conf *conf, const char *key, const char *text,
-                         struct err *e);
-
 /* The organisations become "dev" alone. 0 or -ENOMEM. */
 int region_conf_dev(struct region_conf *conf);
 
@@ -59,10 +52,17 @@ int region_conf_dev(struct region_conf *conf);
 #define REGION_OVERRIDES_MAX 8
 struct region_conf_source {
 	const char *path;
-	struct {
+	struct region_override {
 		const char *key, *text; /* NULL @text: not given */
+		const char *option;     /* its name there, when it is not @key */
 	} overrides[REGION_OVERRIDES_MAX];
 };
+
+/*
+ * Whether the options can be taken, whatever the file says: what is wrong with them is a usage
+ * error. -EINVAL with @e, -ENOMEM.
+ */
+int region_conf_check_options(const struct region_conf_source *from, struct err *e);
 
 /* All of that, checked. 0, or a negative errno with @e; conf_done() is due in both cases. */
 int region_conf_read(const struct region_conf_source *from, struct region_conf *ret, struct err *e);

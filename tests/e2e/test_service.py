@@ -179,8 +179,22 @@ class ExitCodes(TestCase):
             self.expect(6, "bad.yml:1: unknown key \"a\"", name, "--config", bad, "--check-config")
             self.expect(6, "bad.yml:1: unknown key \"a\"", name, "--config", bad)
         self.expect(2, "--log-level", "periscope-host", "--log-level", "loud")
-        self.expect(6, "log.level", "periscope-region", "--dev", "--data", self.tmp / "data",
-                    "--log-level", "loud")
+        for option, value, why in (("log-level", "loud", "expected one of error, warn, info, debug"),
+                                   ("retention", "0", "expected a duration like 15s between 1h and 100y"),
+                                   ("latency-offset", "x", "--latency-offset: found \"x\""),
+                                   ("listen", "127.0.0.1", "not an address"), ("data", "", "empty")):
+            self.expect(2, why, "periscope-region", "--dev", "--data", self.tmp / "data",
+                        f"--{option}", value)
+
+    def test_output_that_is_lost(self):
+        """Who asked for a file and got none, because the disk was full, is told."""
+        region = ("periscope-region", "--dev", "--data", self.tmp / "data")
+        for name, *arguments in (("periscope-host", "--help"), ("periscope-host", "--version"),
+                                 ("periscope-host", "--config", "/dev/null", "--print-config"),
+                                 (*region, "--print-config"), (*region, "--check-config"),
+                                 ("periscope-host-volumes", "--help"), ("periscope", "--version")):
+            self.expect(1, "standard output: No space left on device", name, *arguments,
+                        before=["sh", "-c", 'exec "$@" >/dev/full', "sh"])
 
     def test_printed_settings_are_settings(self):
         for name, text in (("periscope-host", "interval: 7s\n"),

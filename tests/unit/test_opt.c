@@ -95,6 +95,8 @@ static void test_refusals(void **state)
 		{ { "--data" },            "option --data needs a value: --data DIR" },
 		{ { "--data", "--check" }, "option --data needs a value: --data DIR" },
 		{ { "--check", "yes" },    "unexpected argument 'yes' (see --help)" },
+		{ { "--data=" },           "option --data: its value is empty" },
+		{ { "--data", "" },        "option --data: its value is empty" },
 		/* clang-format on */
 	};
 

@@ -163,6 +163,16 @@ int conf_set(const struct conf_row *row, void *cfg, struct str text, struct err 
 	return r == -EINVAL ? refuse(row, text, e) : r;
 }
 
+int conf_set_key(const struct conf_schema *schema, void *cfg, const char *key, const char *text,
+                 struct err *e)
+{
+	for (size_t i = 0; i < schema->n; i++) {
+		if (strcmp(schema->rows[i].key, key) == 0)
+			return conf_set(&schema->rows[i], cfg, str_from(text), e);
+	}
+	return err_set(e, -EINVAL, "there is no setting %s", key);
+}
+
 int conf_strings_add(struct conf_strings *list, struct str text)
 {
 	char **v = mem_realloc(list->v, list->n + 1, sizeof(*v));

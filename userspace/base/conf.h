@@ -81,7 +81,10 @@ int conf_copy(const struct conf_schema *schema, const void *from, void *to);
  */
 int conf_parse(const struct conf_schema *schema, const char *name, struct str text, void *cfg,
                struct err *e);
-/* The same from a file; -ENOENT etc. also fill @e. */
+/* One scalar setting from its text, as the command line gives it. -EINVAL with @e, -ENOMEM. */
+int conf_set_key(const struct conf_schema *schema, void *cfg, const char *key, const char *text,
+                 struct err *e);
+/* The same as conf_parse() from a file; -ENOENT etc. also fill @e. */
 int conf_load(const struct conf_schema *schema, const char *path, void *cfg, struct err *e);
 
 /* The effective configuration as YAML that conf_parse() accepts; comments give the sentences. */

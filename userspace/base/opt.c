@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "userspace/base/file.h"
 #include "userspace/base/str.h"
 
 #define HELP_COLUMNS   80
@@ -78,7 +80,11 @@ static int take(const struct opt_row *row, bool has_value, const char *value, ch
 	if (!has_value && (!argv[*i + 1] || strncmp(argv[*i + 1], "--", 2) == 0))
 		return err_set(e, -EINVAL, "option --%s needs a value: --%s %s", row->name,
 		               row->name, row->arg);
-	return store_value(row, has_value ? value : argv[++*i], into, e);
+	if (!has_value)
+		value = argv[++*i];
+	if (value[0] == '\0')
+		return err_set(e, -EINVAL, "option --%s: its value is empty", row->name);
+	return store_value(row, value, into, e);
 }
 
 /* One argument, and the one behind it when the option takes its value from there. */
@@ -170,4 +176,15 @@ void opt_help(const char *program, const char *about, const struct opt_row *rows
 	buf_putc(out, '\n');
 	for (size_t i = 0; i < n; i++)
 		put_row(out, &rows[i], width);
+}
+
+enum exit_code opt_print(struct buf *text, struct err *e)
+{
+	int r = text->err < 0 ? text->err : file_write_fd(STDOUT_FILENO, text->p, text->len);
+
+	buf_done(text);
+	if (r == 0)
+		return EXIT_DONE;
+	(void)err_set(e, r, "standard output: %s", strerror(-r));
+	return EXIT_RUNTIME;
 }

@@ -53,7 +53,8 @@ struct opt_row {
 
 /*
  * Fills @into (zeroed by the caller). Without an OPT_REST row, arguments that are no options are
- * refused. -EINVAL with @e filled.
+ * refused, and so is an option's value that is empty: a variable that was not set, as a rule.
+ * -EINVAL with @e filled.
  */
 int opt_parse(const struct opt_row *rows, size_t n, int argc, char **argv, void *into,
               struct err *e);
@@ -64,3 +65,11 @@ int opt_parse(const struct opt_row *rows, size_t n, int argc, char **argv, void 
  */
 void opt_help(const char *program, const char *about, const struct opt_row *rows, size_t n,
               struct buf *out);
+
+/*
+ * opt_print() - what a program was asked to say, on its standard output.
+ *
+ * Takes the text over. EXIT_DONE, or EXIT_RUNTIME with @e filled: who asked for a settings file and
+ * got half of one, because the disk was full, must be told.
+ */
+enum exit_code opt_print(struct buf *text, struct err *e);

@@ -12,13 +12,10 @@ enum exit_code command_fail(enum exit_code code, int r, const struct err *e)
 
 enum exit_code command_print(struct buf *b)
 {
-	bool good = b->err == 0 && fwrite(b->p, 1, b->len, stdout) == b->len && fflush(stdout) == 0;
+	struct err e = ERR_INIT;
+	enum exit_code code = opt_print(b, &e);
 
-	buf_clear(b);
-	if (good)
-		return EXIT_DONE;
-	(void)fputs("periscope: the output could not be written\n", stderr);
-	return EXIT_RUNTIME;
+	return code == EXIT_DONE ? code : command_fail(code, e.code, &e);
 }
 
 bool command_options(const struct command *c, const struct opt_row *rows, size_t n, int argc,

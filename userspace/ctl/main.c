@@ -26,8 +26,10 @@ static enum exit_code help(void)
 
 static enum exit_code version(void)
 {
-	(void)printf("periscope " PERISCOPE_VERSION " (commit %s)\n", build_commit);
-	return EXIT_DONE;
+	_cleanup_(buf_done) struct buf out = BUF_INIT;
+
+	buf_printf(&out, "periscope " PERISCOPE_VERSION " (commit %s)\n", build_commit);
+	return command_print(&out);
 }
 
 static enum exit_code complain(const char *what, const char *word)

@@ -44,10 +44,12 @@ static int complain(int code, int r, const struct err *e)
 	return code;
 }
 
-static void print(FILE *to, struct buf *b)
+static int print(struct buf *text)
 {
-	(void)fwrite(b->p, 1, b->len, to);
-	buf_done(b);
+	struct err e = ERR_INIT;
+	int code = opt_print(text, &e);
+
+	return code == EXIT_DONE ? code : complain(code, e.code, &e);
 }
 
 static int failure_code(int r)
@@ -77,13 +79,12 @@ static int print_once(const struct host_conf *conf)
 	struct err e = ERR_INIT;
 	int r = once_collect(conf, &out, &warnings, &e);
 
-	print(stderr, &warnings);
+	(void)fwrite(warnings.p, 1, warnings.len, stderr);
+	buf_done(&warnings);
 	if (r == 0)
-		print(stdout, &out);
+		return print(&out);
 	buf_done(&out);
-	if (r < 0)
-		return complain(failure_code(r), r, &e);
-	return fflush(stdout) == 0 ? EXIT_DONE : EXIT_RUNTIME;
+	return complain(failure_code(r), r, &e);
 }
 
 /* What is asked of the settings alone; -1 when the daemon is to run. */
@@ -91,16 +92,13 @@ static int inspect(const struct options *o, const struct host_conf *conf)
 {
 	struct buf out = BUF_INIT;
 
-	if (o->print_config) {
+	if (!o->print_config && !o->check_config)
+		return o->once ? print_once(conf) : -1;
+	if (o->print_config)
 		conf_print(&host_conf_schema, conf, &out);
-		print(stdout, &out);
-		return EXIT_DONE;
-	}
-	if (o->check_config) {
-		(void)puts("the settings are valid");
-		return EXIT_DONE;
-	}
-	return o->once ? print_once(conf) : -1;
+	else
+		buf_puts(&out, "the settings are valid\n");
+	return print(&out);
 }
 
 /* What the kernel or libbpf refused is told by the source that asked; this is for debugging. */
@@ -166,13 +164,12 @@ int main(int argc, char **argv)
 		opt_help("periscope-host",
 		         "Measures the micro-VMs of this host from outside and sends what it sees.",
 		         rows, ARRAY_SIZE(rows), &out);
-		print(stdout, &out);
-		return EXIT_DONE;
+		return print(&out);
 	}
 	if (o.version) {
-		(void)printf("periscope-host " PERISCOPE_VERSION " (commit %s, libbpf %s)\n",
-		             build_commit, libbpf_version_string());
-		return EXIT_DONE;
+		buf_printf(&out, "periscope-host " PERISCOPE_VERSION " (commit %s, libbpf %s)\n",
+		           build_commit, libbpf_version_string());
+		return print(&out);
 	}
 	(void)libbpf_set_print(on_libbpf);
 	return with_conf(&o);

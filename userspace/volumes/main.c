@@ -42,6 +42,14 @@ static int complain(int code, int r, const struct err *e)
 	return code;
 }
 
+static int print(struct buf *text)
+{
+	struct err e = ERR_INIT;
+	int code = opt_print(text, &e);
+
+	return code == EXIT_DONE ? code : complain(code, e.code, &e);
+}
+
 /* SIGTERM and SIGINT, to be waited for with everything else. */
 static int end_signals(void)
 {
@@ -92,13 +100,11 @@ int main(int argc, char **argv)
 	if (o.help) {
 		opt_help(PROGRAM, "Reads thin volumes from device-mapper for periscope-host.", rows,
 		         ARRAY_SIZE(rows), &out);
-		(void)fwrite(out.p, 1, out.len, stdout);
-		buf_done(&out);
-		return EXIT_DONE;
+		return print(&out);
 	}
 	if (o.version) {
-		(void)printf(PROGRAM " " PERISCOPE_VERSION " (commit %s)\n", build_commit);
-		return EXIT_DONE;
+		buf_printf(&out, PROGRAM " " PERISCOPE_VERSION " (commit %s)\n", build_commit);
+		return print(&out);
 	}
 	return run(o.socket);
 }

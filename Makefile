@@ -243,11 +243,13 @@ docs: $(PROGRAMS) $(O)/scripts/docs_tables ## Write the generated pages: setting
 lint: ## clang-tidy, cppcheck, shellcheck, mandoc -Tlint
 	$(Q)scripts/lint $(ALL_CFLAGS)
 
+# By find and not by git: a tree that somebody else owns, or an unpacked one, is checked as well.
+SOURCES = $(shell find bpf userspace store api tests scripts -name '*.[ch]' -o -name '*.cc')
 format: ## Rewrite sources in the house layout
-	$(Q)git ls-files '*.[ch]' '*.cc' | xargs clang-format -i
+	$(Q)clang-format -i $(SOURCES)
 
 format-check: ## Fail when a source is not in the house layout
-	$(Q)git ls-files '*.[ch]' '*.cc' | xargs clang-format --dry-run -Werror
+	$(Q)clang-format --dry-run -Werror $(SOURCES)
 
 # --- install --------------------------------------------------------------------------------------
 PREFIX ?= /usr

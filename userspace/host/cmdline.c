@@ -15,6 +15,7 @@
 
 #include <jansson.h>
 
+#include "userspace/base/alloc.h"
 #include "userspace/base/arena.h"
 #include "userspace/base/buf.h"
 #include "userspace/base/num.h"
@@ -731,7 +732,7 @@ int cmdline_parse(enum vmm_kind kind, struct str args, struct vm_shape *ret)
 	memset(ret, 0, sizeof(*ret));
 	if (!monitors[kind].parse)
 		return 0;
-	s = calloc(1, sizeof(*s));
+	s = mem_zalloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
 	s->arena = ARENA_INIT(ARENA_BYTES_MAX);

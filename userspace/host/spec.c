@@ -10,6 +10,7 @@
 
 #include <jansson.h>
 
+#include "userspace/base/alloc.h"
 #include "userspace/base/cleanup.h"
 #include "userspace/base/file.h"
 #include "userspace/base/util.h"
@@ -367,7 +368,7 @@ static int check_whole(const struct vm_spec *s, struct err *e)
 int spec_parse(struct str text, struct vm_spec *ret, struct err *e)
 {
 	struct reader r = { .e = e };
-	_cleanup_free_ struct vm_spec *s = calloc(1, sizeof(*s));
+	_cleanup_free_ struct vm_spec *s = mem_zalloc(1, sizeof(*s));
 	json_error_t why;
 	json_t *root;
 	int res;
@@ -412,7 +413,7 @@ static int read_regular(int dirfd, const char *name, struct buf *text, struct er
 int spec_load(int dirfd, const char *name, struct vm_spec *ret, struct err *e)
 {
 	_cleanup_(buf_done) struct buf text = BUF_INIT;
-	_cleanup_free_ struct vm_spec *s = calloc(1, sizeof(*s));
+	_cleanup_free_ struct vm_spec *s = mem_zalloc(1, sizeof(*s));
 	struct err why = ERR_INIT;
 	struct str stem = { name, strlen(name) - strlen(SUFFIX) };
 	int r;

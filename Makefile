@@ -178,6 +178,10 @@ check-e2e: $(PROGRAMS) ## Both programs on loopback, with real micro-VMs (root; 
 	$(Q)scripts/exporters
 	$(Q)O=$(O) scripts/run-tests e2e $(wildcard tests/e2e/test_*.py)
 
+check-receivers: $(PROGRAMS) ## Delivery to the newest Prometheus and VictoriaMetrics, too (root)
+	$(Q)scripts/proxies && scripts/exporters
+	$(Q)O=$(O) PERISCOPE_ORACLE=$$(scripts/get-oracle) scripts/run-tests e2e tests/e2e/test_receivers.py
+
 check-proxy: $(PROXY_TOOLS) ## nginx and haproxy against their own logs: the whole matrix (root)
 	$(Q)scripts/proxies
 	$(Q)O=$(O) scripts/run-tests proxy $(wildcard tests/proxy/test_*.py)

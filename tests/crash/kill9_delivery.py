@@ -15,7 +15,6 @@ import json
 import os
 import pathlib
 import random
-import re
 import shutil
 import signal
 import socket
@@ -27,6 +26,7 @@ import time
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "tests/e2e"))
+import tap  # noqa: E402
 from region_client import Region  # noqa: E402
 
 ROUNDS = int(os.environ.get("ROUNDS", "20"))
@@ -34,7 +34,6 @@ SEED = int(os.environ.get("SEED", str(time.time_ns())))
 HOST = TOP / os.environ.get("O", "build/release") / "periscope-host"
 INTERVAL_MS = 100
 SIMULATE = "VMS=12,SERIES=20"
-SAMPLE = re.compile(r'^(\w+\{.*\}) (\S+) (\d+)$')
 
 
 class Proxy(threading.Thread):
@@ -256,41 +255,20 @@ def one_round(rig):
         rig.start_host()
 
 
-def collected(path):
-    """({(series, ts): value} that must be there, the same of what may be)."""
-    must, may, batch = {}, {}, {}
-    for line in path.read_text(errors="replace").splitlines():
-        if line.startswith("begin "):
-            may.update(batch)
-            batch = {}
-        elif line.startswith("queued "):
-            must.update(batch)
-            batch = {}
-        elif match := SAMPLE.match(line):
-            key = (match[1].replace('__org__="dev",', ""), int(match[3]))
-            if key in must and must[key] != float(match[2]):
-                raise RuntimeError(f"{key} was collected twice: the test cannot judge that")
-            batch[key] = float(match[2])
-    may.update(batch)
-    return must, may
-
-
 def stored(region, names):
     """({(series, ts): value}, how many samples came twice)."""
     there, twice = {}, 0
     for name in names:
         for series in region.query(f"{name}[2h]", time=f"{time.time() + 1:.3f}"):
-            labels = ",".join(f'{k}="{v}"' for k, v in sorted(series["metric"].items())
-                              if k != "__name__")
             for t, value in series["values"]:
-                key = (f"{name}{{{labels}}}", round(float(t) * 1000))
+                key = (tap.series(series["metric"]), round(float(t) * 1000))
                 twice += key in there
                 there[key] = float(value)
     return there, twice
 
 
 def judge(rig):
-    must, may = collected(rig.folder / "tap")
+    must, may = tap.collected(rig.folder / "tap")
     there, twice = stored(rig.region, sorted({key[0].split("{")[0] for key in must}))
     complaints = [f"collected {k} = {v}, found {there.get(k)}" for k, v in must.items()
                   if there.get(k) != v]

@@ -216,6 +216,7 @@ static void send(struct worker *w, struct settings *settings, size_t from, size_
 			lock(d);
 			negotiation_taken(&d->negotiation, form);
 			unlock(d);
+			atomic_store(&d->counters.form, negotiation_labels(form));
 		}
 		return;
 	}

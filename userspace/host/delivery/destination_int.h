@@ -31,6 +31,7 @@ struct worker {
 struct counters {
 	_Atomic int64_t n_samples, n_taken, n_again, n_refused, n_bytes, last_success_s;
 	_Atomic bool is_up;
+	_Atomic(const char *) form; /* as labels; NULL: none was taken yet */
 };
 
 struct destination {

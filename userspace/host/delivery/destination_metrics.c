@@ -110,6 +110,22 @@ static void put_requests(struct buf *out, struct destination *d)
 	}
 }
 
+static void put_forms(struct buf *out, struct destination *const *all, size_t n)
+{
+	char labels[128];
+
+	metrics_put_family(out, "periscope_host_remote_write_form", "gauge",
+	                   "1 for the version and compression that the destination took last.");
+	for (size_t i = 0; i < n; i++) {
+		const char *form = atomic_load(&all[i]->counters.form);
+
+		(void)snprintf(labels, sizeof(labels), "destination=\"%s\",%s", all[i]->name,
+		               form ? form : "");
+		if (form)
+			metrics_put(out, "periscope_host_remote_write_form", labels, 1);
+	}
+}
+
 static void put_family(struct buf *out, size_t f, struct destination *const *all, size_t n)
 {
 	char labels[96];
@@ -133,6 +149,8 @@ void destination_put_metrics(struct buf *out, struct destination *const *all, si
 		                   "Blocks sent to the destination, by result.");
 	for (size_t i = 0; i < n; i++)
 		put_requests(out, all[i]);
+	if (n > 0)
+		put_forms(out, all, n);
 	drops_put_family(out);
 	drops_put(out, &drops_common, NULL);
 	for (size_t i = 0; i < n; i++)

@@ -88,6 +88,8 @@ static void describe(const struct http_reply *reply, struct answer *ret)
 
 	(void)str_cut(buf_str(&reply->body), '\n', &line, &rest);
 	label_text_copy(text, sizeof(text), line);
+	if (ret->says_taken)
+		(void)snprintf(text, sizeof(text), "without the header " WRITTEN_HEADER);
 	(void)snprintf(ret->why, sizeof(ret->why), "HTTP status %d: %s", reply->status, text);
 }
 

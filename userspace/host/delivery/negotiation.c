@@ -13,6 +13,18 @@ static const struct recode_form forms[] = {
 	{ false, CODING_SNAPPY },
 };
 
+const char *negotiation_labels(struct recode_form form)
+{
+	static const char *const labels[2][CODING_N] = {
+		{ [CODING_SNAPPY] = "version=\"1.0\",compression=\"snappy\"",
+		  [CODING_ZSTD] = "version=\"1.0\",compression=\"zstd\"" },
+		{ [CODING_SNAPPY] = "version=\"2.0\",compression=\"snappy\"",
+		  [CODING_ZSTD] = "version=\"2.0\",compression=\"zstd\"" },
+	};
+
+	return labels[form.v2][form.coding];
+}
+
 static bool is_allowed(const struct negotiation *n, unsigned i)
 {
 	bool v2 = n->protocol != PROTOCOL_1_0, v1 = n->protocol != PROTOCOL_2_0;

@@ -27,6 +27,9 @@ void negotiation_start(struct negotiation *n, enum destination_protocol protocol
                        enum destination_compression compression, uint64_t now_ns);
 struct recode_form negotiation_form(struct negotiation *n, uint64_t now_ns);
 
+/* What metrics call it: version="2.0",compression="zstd". */
+const char *negotiation_labels(struct recode_form form);
+
 /*
  * The form was taken, or refused for reasons of its own. Of a form that is no longer used: nothing.
  */

@@ -346,7 +346,7 @@ static void test_bad_images(void **state)
 	buf_puts(&image, "#!/bin/sh\n");
 	assert_true(build_from(write_file(&dir, "script", &image), &p, &notes, &e) < 0);
 	assert_non_null(strstr(e.msg, "script: neither a kernel image nor a kernel module"));
-	assert_int_equal(-ENOENT, build_from("/nonexistent", &p, &notes, &e));
+	assert_int_equal(-ENOENT, build_from("/nonexistent/vmlinux", &p, &notes, &e));
 	assert_int_equal(-EINVAL, build_from(dir.path, &p, &notes, &e));
 }
 

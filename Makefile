@@ -193,7 +193,12 @@ check-guest: $(PROGRAMS) $(GUEST_TESTS) ## The guest's own view against the gues
 check-guest-smoke: $(PROGRAMS) $(GUEST_TESTS) # the part of it that fits into `make check`
 	$(Q)O=$(O) scripts/run-tests guest-tests tests/guest/test_view.py
 
-check-crash: $(PROGRAMS) $(CRASH_TESTS) ## Kills and simulated crashes: ROUNDS=, SEED=
+# A clock that jumps, for the programs that are killed.
+$(O)/%.so: %.c
+	$(Q)mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(WARNINGS_ALL) -std=gnu11 -D_GNU_SOURCE -fPIC -shared -o $@ $<
+
+check-crash: $(PROGRAMS) $(CRASH_TESTS) $(O)/tests/crash/jumping_clock.so ## Kills and simulated crashes: ROUNDS=, SEED=, AWAY_S=
 	$(Q)O=$(O) scripts/run-tests crash $(CRASH_TESTS) $(wildcard tests/crash/*.py)
 
 demo: ## Boot a micro-VM and show its metrics; SECONDS=30 stops then and judges them

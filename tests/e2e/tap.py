@@ -7,10 +7,11 @@ LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
 def collected(path):
-    """({(series, ts): value} that must arrive, the same of what may: its batch was cut off by a kill).
+    """({(series, ts): value} that must arrive, the same of what may: its batch was cut off by a kill; what was
+    collected twice with another value, which a daemon does that is killed before its clock is set back).
 
     A series is name{a="b",…}, sorted, without the label that names the organisation."""
-    must, may, batch = {}, {}, {}
+    must, may, batch, twice = {}, {}, {}, set()
     for line in path.read_text(errors="replace").splitlines():
         if line.startswith("begin "):
             may.update(batch)
@@ -20,12 +21,17 @@ def collected(path):
             batch = {}
         elif match := SAMPLE.match(line):
             series = f'{match[1]}{{{match[2]}}}'.replace('__org__="dev",', "")
-            key = (series, int(match[4]))
-            if key in must and must[key] != float(match[3]):
-                raise RuntimeError(f"{key} was collected twice: the test cannot judge that")
-            batch[key] = float(match[3])
+            key, value = (series, int(match[4])), float(match[3])
+            if not same(must.get(key, value), value):
+                twice.add(key)
+            batch[key] = value
     may.update(batch)
-    return must, may
+    return must, may, twice
+
+
+def same(a, b):
+    """A stale mark is a NaN."""
+    return a == b or (a is not None and b is not None and a != a and b != b)
 
 
 def relabelled(name, drop=(), **add):

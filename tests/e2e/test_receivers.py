@@ -254,8 +254,8 @@ remote_write:
         self.one_stands_still(good)
         self.the_token_changes()
         host.stop()
-        must, may = tap.collected(self.scratch / "tap")
-        self.assertEqual({}, may)
+        must, *others = tap.collected(self.scratch / "tap")
+        self.assertEqual([{}, set()], others)
         self.assertGreater(len(must), 1000)
         host = self.start_host(good + bad, "VMS=0")  # nothing more comes, what is left goes out
         for one in good:

@@ -39,15 +39,17 @@ def catalogue():
 
 # Rows that a VM does not have at all times: once it has ended; after the first 100 ms of sampling.
 AT_THE_END = {"fly_instance_exit_info"}
+OPT_INS = ("fly_instance_cpu_run_delay_seconds", "fly_instance_disk_latency_seconds")
 PEAKS = {"fly_instance_cpu_peak_ratio", "fly_instance_net_recv_bytes_peak",
          "fly_instance_net_sent_bytes_peak"}
 
 
 def rows_of_running():
     """The catalogue's rows that every VM has which has run for a while. Volumes are a thing apart, and so are
-    scrapes, which only an app with metrics of its own has."""
+    scrapes, which only an app with metrics of its own has, and what is off unless it is asked for."""
     return {name: extra for name, extra in catalogue().items()
-            if name not in AT_THE_END and name != "up" and not name.startswith(("fly_volume_", "scrape_"))}
+            if name not in AT_THE_END and name != "up" and
+            not name.startswith(("fly_volume_", "scrape_", *OPT_INS))}
 
 
 def selector(name, **labels):

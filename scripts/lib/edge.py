@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Debian's nginx and haproxy as proxies to be measured: unpacked by scripts/proxies, never installed."""
 import contextlib
+import ctypes
 import json
 import os
 import pathlib
@@ -13,6 +14,8 @@ NGINX = ROOT / "usr/sbin/nginx"
 HAPROXY = ROOT / "usr/sbin/haproxy"
 LIBRARIES = ROOT / "usr/lib/x86_64-linux-gnu"
 
+CLONE_NEWNS = 0x00020000  # sched.h
+
 # One JSON object for each request: what our series are compared with.
 NGINX_LOG = ("log_format ours escape=json '{\"status\":$status,\"time\":$request_time,"
              "\"bytes\":$bytes_sent,\"in\":$request_length,\"conn\":$connection,\"uri\":\"$request_uri\","
@@ -23,11 +26,23 @@ NGINX_LOG = ("log_format ours escape=json '{\"status\":$status,\"time\":$request
 
 def cgroup_root():
     """Where cgroup v2 is mounted, in a hybrid set-up beside v1; None: nowhere."""
-    for line in pathlib.Path("/proc/self/mounts").read_text().splitlines():
-        _, folder, kind, *_ = line.split()
-        if kind == "cgroup2":
-            return pathlib.Path(folder)
-    return None
+    lines = (line.split() for line in pathlib.Path("/proc/self/mounts").read_text().splitlines())
+    roots = [pathlib.Path(words[1]) for words in lines if words[2] == "cgroup2"]
+    return next((root for root in roots if os.access(root, os.W_OK)), roots[0] if roots else None)
+
+
+def ensure_cgroup():
+    """A machine on which nobody mounted cgroup v2 gets it for as long as we live: in a mount namespace of
+    our own, so that nothing is left of it however we end. Before any thread and any child."""
+    root = cgroup_root()
+    if os.geteuid() != 0 or (root and os.access(root, os.W_OK)):
+        return
+    folder = TOP / "build/cgroup"
+    folder.mkdir(parents=True, exist_ok=True)
+    if ctypes.CDLL(None).unshare(CLONE_NEWNS) == 0:
+        with contextlib.suppress(RigError):  # a kernel without it: missing() says so
+            run("mount", "--make-rprivate", "/")
+            run("mount", "-t", "cgroup2", "none", str(folder))
 
 
 def in_cgroup(folder, argv):
@@ -64,7 +79,7 @@ http {{
 
     def start(self, launch):
         self.process = launch(self.folder.name, self.argv())
-        wait_for(f"{self.folder.name} to start", 10,
+        wait_for(f"{self.folder.name} to start", 60,
                  lambda: (self.folder / "pid").exists() or not self.process.running())
         if not self.process.running():
             raise RigError(f"nginx: {self.process.log()} {(self.folder / 'error.log').read_text()}")

@@ -69,9 +69,15 @@ def free_port(preferred=0):
     raise RigError("no TCP port is free on 127.0.0.1")
 
 
-def http_get(url, seconds=5):
+def http_get(url, seconds=60):
     with urllib.request.urlopen(url, timeout=seconds) as reply:
         return reply.read().decode()
+
+
+def own_metric(port, name):
+    """The value of a metric without labels that the program on that port has of itself."""
+    text = http_get(f"http://127.0.0.1:{port}/metrics")
+    return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name} "))
 
 
 class Region:
@@ -178,6 +184,7 @@ vms_dir: {self.specs}
 state_dir: {scratch / "state"}
 listen: 127.0.0.1:{self.metrics_port}
 guest: {{profiles: {profiles or scratch / 'profiles'}}}
+histograms: {{run_delay: true, disk_latency: true}}
 discovery:
   enabled: {str(discover).lower()}
   org: dev

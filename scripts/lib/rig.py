@@ -36,6 +36,11 @@ TOOLS = {  # what the rig runs: Debian package that has it
 }
 
 
+# Our programs are on loopback, and a proxy that the machine needs for its downloads is no way there.
+for _name in ("no_proxy", "NO_PROXY"):
+    os.environ[_name] = ",".join(filter(None, [os.environ.get(_name), "127.0.0.1", "localhost"]))
+
+
 class RigError(Exception):
     """The rig could not be set up or the guest did not do as told; the text is for the user."""
 
@@ -60,16 +65,29 @@ def wait_for(what, seconds, probe, every=0.05):
         time.sleep(every)
 
 
+def has_device(path, module, minor):
+    """Whether the kernel has that device, after what can be done for it: containers and small machines
+    have a /dev of their own, or load nothing on demand."""
+    if not os.path.exists(path):
+        subprocess.run(["modprobe", "-q", module], check=False, stderr=subprocess.DEVNULL)
+    with contextlib.suppress(OSError):
+        if not os.path.exists(path):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            os.mknod(path, 0o600 | stat.S_IFCHR, os.makedev(10, minor))
+        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+        return True
+    return False
+
+
 def missing():
     """What this machine lacks to run the rig, as sentences; empty when nothing."""
     if os.geteuid() != 0:
         return ["root: taps, loop devices and BPF need it (run: sudo make demo)"]
     lacks = [f"{tool} (apt-get install {package})"
              for tool, package in TOOLS.items() if not shutil.which(tool)]
-    for node in ("/dev/net/tun", "/dev/loop-control"):
-        if not os.path.exists(node):
-            lacks.append(f"{node} (modprobe {'tun' if 'tun' in node else 'loop'}; in a container, "
-                         "give it the device)")
+    for path, module, minor in (("/dev/net/tun", "tun", 200), ("/dev/loop-control", "loop", 237)):
+        if not has_device(path, module, minor):
+            lacks.append(f"{path} (modprobe {module}; in a container, give it the device)")
     return lacks
 
 
@@ -104,7 +122,7 @@ class Process:
     def wait(self, seconds=10):
         return self.popen.wait(seconds)
 
-    def stop(self, seconds=5):
+    def stop(self, seconds=20):
         """Asks, waits, insists; whatever the process started goes with it. Returns the exit status."""
         if self.running():
             self.popen.terminate()
@@ -115,7 +133,7 @@ class Process:
         status = self.popen.wait()
         with contextlib.suppress(ProcessLookupError, RigError):  # none left: the usual case
             os.killpg(self.pid, signal.SIGKILL)
-            wait_for("the rest of a session", 5, lambda: os.killpg(self.pid, 0), every=0.01)
+            wait_for("the rest of a session", 30, lambda: os.killpg(self.pid, 0), every=0.01)
         return status
 
     def log(self):
@@ -211,7 +229,7 @@ class Console:
         self.file = self.socket.makefile("rwb")
         self.commands = 0
 
-    def sh(self, command, seconds=30):
+    def sh(self, command, seconds=120):
         """Runs a command in the guest and returns its output."""
         self.commands += 1
         key = f"={self.commands} "
@@ -237,7 +255,7 @@ class Qmp:
 
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.socket.settimeout(30)
+        self.socket.settimeout(120)
         self.socket.connect(str(path))
         self.file = self.socket.makefile("rwb")
         self.events = []
@@ -320,7 +338,7 @@ class Vm:
     def wait_started(self):
         """Until QEMU has its disks open and is there to be found; the guest need not have booted."""
         paths = {disk.path for disk in self.disks.values()}
-        wait_for("QEMU to open its disks", 10, lambda: self.alive() and paths <= set(self.open_files()))
+        wait_for("QEMU to open its disks", 60, lambda: self.alive() and paths <= set(self.open_files()))
         for disk in self.disks.values():
             disk.detach_on_close()
 
@@ -334,13 +352,13 @@ class Vm:
             with contextlib.suppress(FileNotFoundError):
                 yield os.readlink(fd)
 
-    def wait_ready(self, seconds=30):
+    def wait_ready(self, seconds=240):
         self.wait_started()
         wait_for(f"the guest's console (see {self.console_log})", seconds,
                  lambda: self.alive() and b"rig: ready" in self.console_log.read_bytes())
         self.console = Console(self.socket_path)
 
-    def sh(self, command, seconds=30):
+    def sh(self, command, seconds=120):
         """Runs a command in the guest and returns its output."""
         return self.console.sh(command, seconds)
 
@@ -391,7 +409,8 @@ class Vm:
 def accel_options(accel):
     if accel == "kvm":
         return ["-accel", "kvm", "-cpu", "host"]
-    return ["-accel", "tcg,thread=multi", "-cpu", "max"]
+    # Without cmpxchg16b: QEMU 7.2 now and then emulates it wrong, and kernels use it in every allocation.
+    return ["-accel", "tcg,thread=multi", "-cpu", "max,cx16=off"]
 
 
 @functools.cache

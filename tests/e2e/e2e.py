@@ -52,7 +52,7 @@ class TestCase(unittest.TestCase):
         return vm
 
     @classmethod
-    def wait_for_sample(cls, selector, after=0.0, seconds=10):
+    def wait_for_sample(cls, selector, after=0.0, seconds=60):
         """(time, value) of the newest sample of one series, taken after that time."""
         def newest():
             found = [samples[-1] for _, samples in cls.region.raw(selector, 60)]
@@ -63,7 +63,7 @@ class TestCase(unittest.TestCase):
         return rig.wait_for(f"a sample of {selector}", seconds, newest, every=0.1)
 
     @classmethod
-    def wait_for_value(cls, what, expression, wanted, seconds=10):
+    def wait_for_value(cls, what, expression, wanted, seconds=60):
         """Waits until an instant query gives the wanted number (None: nothing); returns how long."""
         start = time.monotonic()
         rig.wait_for(f"{what}: {expression} == {wanted}", seconds,

@@ -33,6 +33,9 @@ class Lifecycle(e2e.TestCase):
         type(self).count += 1
         return f"e2e1{self.count:010x}"
 
+    def missed_ticks(self):
+        return periscope.own_metric(self.host.metrics_port, "periscope_host_collections_missed_total")
+
     def described(self):
         """A running VM with a description, known to the daemon."""
         vm = self.launch(self.instance())
@@ -42,28 +45,40 @@ class Lifecycle(e2e.TestCase):
         self.wait_for_value("the VM is seen", up(vm.instance), 1)
         return vm
 
-    def test_start_and_kill_are_noticed(self):
+    def start_and_kill(self):
+        """(VM, seconds from the description to the first sample, from the kill to no answer, and to the last
+        sample)."""
         vm = self.launch(self.instance())
         self.addCleanup(vm.close)
         vm.wait_started()
         start = time.time()
         vm.write_spec(self.host.specs)
         self.wait_for_value("start", up(vm.instance), 1)
-        (_, samples), = self.region.raw(up(vm.instance), 30)
-        print(f"first sample {samples[0][0] - start:.2f} s after the description")
-        self.assertLess(samples[0][0] - start, 1 + periscope.INTERVAL_S, "noticed within a second")
-
+        (_, samples), = self.region.raw(up(vm.instance), 60)
+        noticed = samples[0][0] - start
         end = time.time()
         vm.kill()
-        took = self.wait_for_value("exit", up(vm.instance), None, seconds=4)
-        (_, samples), = self.region.raw(up(vm.instance), 30)
-        print(f"no answer {took:.2f} s after the kill; last sample {samples[-1][0] - end:+.2f} s")
-        self.assertLess(samples[-1][0] - end, 1, "no sample of a VM that ended a second ago")
+        gone = self.wait_for_value("exit", up(vm.instance), None)
+        (_, samples), = self.region.raw(up(vm.instance), 60)
+        last = samples[-1][0] - end
+        print(f"first sample {noticed:.2f} s after the description; no answer {gone:.2f} s after the kill; "
+              f"last sample {last:+.2f} s")
+        return vm, noticed, gone, last
+
+    def test_start_and_kill_are_noticed(self):
+        """Within a second, and the next tick. A busy machine may hold up one of three tries, or two."""
+        for _ in range(3):
+            vm, noticed, gone, last = self.start_and_kill()
+            if max(noticed, gone) < 1 + periscope.INTERVAL_S and last < 1:
+                break
+        self.assertLess(noticed, 1 + periscope.INTERVAL_S, "noticed within a second")
+        self.assertLess(gone, 1 + periscope.INTERVAL_S, "its end, too")
+        self.assertLess(last, 1, "no sample of a VM that ended a second ago")
 
         # How it ended is still to be had, and no series that said 0 was without it before.
         code = periscope.selector("fly_instance_exit_vm_code", instance=vm.instance)
         self.assertEqual(self.region.number(code), 128 + signal.SIGKILL)
-        (_, samples), = self.region.raw(code, 30)
+        (_, samples), = self.region.raw(code, 60)
         self.assertEqual(samples[0][1], 0, "0 from the first tick")
         (labels, _), = self.region.query(
             periscope.selector("fly_instance_exit_info", instance=vm.instance))
@@ -74,7 +89,7 @@ class Lifecycle(e2e.TestCase):
     def test_found_without_description(self):
         vm = self.launch(self.instance())
         self.addCleanup(vm.close)
-        self.wait_for_value("discovery", up(vm.instance), 1, seconds=5)
+        self.wait_for_value("discovery", up(vm.instance), 1)
         found = {labels.get("device") for labels, _ in self.region.query(
             f'{{__name__=~"fly_instance_(disk_sectors_written|net_recv_bytes)",'
             f'instance="{vm.instance}"}}')}
@@ -85,7 +100,7 @@ class Lifecycle(e2e.TestCase):
         bad = self.host.specs / "broken.json"
         bad.write_text('{"org": "dev", "app": ')
         self.addCleanup(bad.unlink)
-        rig.wait_for("a word about broken.json in the log", 5,
+        rig.wait_for("a word about broken.json in the log", 60,
                      lambda: "broken.json" in self.host.process.log())
         self.wait_for_sample(up(good.instance), after=time.time())
         other = self.described()
@@ -107,16 +122,19 @@ class Lifecycle(e2e.TestCase):
 
     def test_region_away_loses_nothing(self):
         vm = self.described()
-        start = time.time()
+        start, missed = time.time(), self.missed_ticks()
         self.region.kill()
         time.sleep(4 * periscope.INTERVAL_S)
         self.region.start()
-        self.wait_for_sample(up(vm.instance), after=time.time() + periscope.INTERVAL_S, seconds=20)
+        self.wait_for_sample(up(vm.instance), after=time.time() + periscope.INTERVAL_S, seconds=60)
         (_, samples), = self.region.raw(up(vm.instance), time.time() - start + 5)
         steps = [round(b[0] - a[0], 3) for a, b in zip(samples, samples[1:])]
-        print(f"steps between samples: {steps}")
+        # A machine that is too busy may miss a tick; then nothing was collected that could be lost.
+        missed = self.missed_ticks() - missed
+        print(f"steps between samples: {steps}; {missed:.0f} ticks were missed")
         self.assertGreaterEqual(len(steps), 5)
-        self.assertLess(max(steps), 1.5 * periscope.INTERVAL_S, "a tick is missing")
+        self.assertLessEqual(sum(round(step / periscope.INTERVAL_S) - 1 for step in steps), missed,
+                             "a tick is missing")
 
     def test_end_of_the_daemon(self):
         """Last, by name or not: it starts a daemon of its own."""
@@ -128,7 +146,7 @@ class Lifecycle(e2e.TestCase):
             host.start()
             time.sleep(1)
             host.process.signal(number)
-            self.assertEqual(host.process.wait(5), 0, host.process.log())
+            self.assertEqual(host.process.wait(60), 0, host.process.log())
 
 
 class Once(e2e.TestCase):
@@ -142,7 +160,7 @@ class Once(e2e.TestCase):
     def run_host(self, *arguments):
         argv = [periscope.BUILD / "periscope-host", *arguments]
         return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=20, check=False)
+                              timeout=120, check=False)
 
     def test_once_prints_exposition(self):
         vm = self.boot("e2e2000000000a", volume_mib=32)
@@ -162,7 +180,10 @@ class Once(e2e.TestCase):
         wanted = {name for name in periscope.rows_of_running() if name.startswith("fly_instance_")}
         self.assertEqual(set(samples), wanted - periscope.PEAKS,
                          "every series of the catalogue that a VM alone has")
-        self.assertEqual(set(samples), set(types) & helps, "TYPE and HELP for each")
+        families = {base if types.get(base) == "histogram" else name for name in samples
+                    for base in [name.rpartition("_")[0]]}
+        self.assertEqual(families, set(types), "TYPE for each")
+        self.assertEqual(families, helps, "HELP for each")
         self.assertEqual(types["fly_instance_up"], "gauge")
         self.assertEqual(types["fly_instance_cpu"], "counter")
 

@@ -38,7 +38,7 @@ class Manager:
         return os.environ | {"NOTIFY_SOCKET": str(self.path),
                              "WATCHDOG_USEC": str(int(WATCHDOG_S * 1e6))}
 
-    def wait(self, start, seconds=20):
+    def wait(self, start, seconds=60):
         """The next datagram that begins so; what came before it stays in seen."""
         self.socket.settimeout(seconds)
         while True:
@@ -79,14 +79,15 @@ class Service(TestCase):
     def life(self, status):
         """Beats, a reload, the end; in this order whatever the program is."""
         self.assertEqual(self.manager.seen[-1], f"READY=1\nSTATUS={status}")
-        for _ in range(3):
-            self.manager.wait("WATCHDOG=1", 10 * WATCHDOG_S)
+        beats = [self.manager.wait("WATCHDOG=1") and time.monotonic() for _ in range(6)]
+        # On a busy machine one may come late, but not all.
+        self.assertLess(min(b - a for a, b in zip(beats, beats[1:])), WATCHDOG_S)
         self.process.send_signal(signal.SIGHUP)
         self.manager.wait("RELOADING=1\nMONOTONIC_USEC=")
         self.manager.wait(f"READY=1\nSTATUS={status}")
         self.process.send_signal(signal.SIGTERM)
         self.manager.wait("STOPPING=1")
-        self.assertEqual(self.process.wait(20), 0, self.log())
+        self.assertEqual(self.process.wait(60), 0, self.log())
 
     def host_settings(self, more=""):
         self.port = periscope.free_port()
@@ -94,8 +95,7 @@ class Service(TestCase):
                                       f"listen: 127.0.0.1:{self.port}\n{more}")
 
     def host_metric(self, name):
-        text = periscope.http_get(f"http://127.0.0.1:{self.port}/metrics")
-        return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name} "))
+        return periscope.own_metric(self.port, name)
 
     def test_host_is_ready_after_its_first_collection(self):
         self.start("periscope-host", "--config", self.host_settings())
@@ -120,12 +120,12 @@ class Service(TestCase):
         self.process.send_signal(signal.SIGHUP)
         self.manager.wait("READY=1")
         self.assertIn("settings read again", self.log())
-        wait_for("collections every second", 20,
+        wait_for("collections every second", 60,
                  lambda: self.host_metric("periscope_host_collections_total") > 3)
         self.process.send_signal(signal.SIGUSR1)
-        wait_for("the state in the log", 10, lambda: "msg=state" in self.log())
+        wait_for("the state in the log", 60, lambda: "msg=state" in self.log())
         self.process.send_signal(signal.SIGINT)
-        self.assertEqual(self.process.wait(20), 0, self.log())
+        self.assertEqual(self.process.wait(60), 0, self.log())
 
     def test_region_is_ready_when_it_answers(self):
         settings = self.write("region.yml", f"data: {self.tmp}/other\norganisations: [one]\n")
@@ -150,9 +150,9 @@ class Service(TestCase):
                     stdout=log, stderr=log, env=self.manager.environment())
             self.addCleanup(process.wait)
             self.addCleanup(process.kill)
-            wait_for("it to collect", 20, lambda: "msg=collecting" in self.log())
+            wait_for("it to collect", 60, lambda: "msg=collecting" in self.log())
             process.terminate()
-            self.assertEqual(process.wait(20), 0, self.log())
+            self.assertEqual(process.wait(60), 0, self.log())
 
 
 class ExitCodes(TestCase):

@@ -118,7 +118,7 @@ class Machine:
         """setpriv execs QEMU: one process."""
         return self.process.pid
 
-    def wait_ready(self, seconds=90):
+    def wait_ready(self, seconds=300):
         def ready():
             if not self.process.running():
                 raise rig.RigError(f"QEMU ended: {self.process.log().strip()}")
@@ -127,7 +127,7 @@ class Machine:
         self.console, self.qmp = rig.Console(self.folder / "con"), rig.Qmp(self.folder / "qmp")
         return self
 
-    def sh(self, command, seconds=60):
+    def sh(self, command, seconds=180):
         return self.console.sh(command, seconds)
 
     def compare(self, image, said):

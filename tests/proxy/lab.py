@@ -33,6 +33,7 @@ def skip_unless_possible():
     if os.geteuid() != 0:
         skip("needs root")
     edge.fetch()
+    edge.ensure_cgroup()
     if lacks := edge.missing():
         skip("needs " + "; ".join(lacks))
 
@@ -50,7 +51,7 @@ class Lab:
         self.holder = Process("namespace", ["unshare", "--net", "sleep", "infinity"],
                               self.logs / "namespace.log")
         stack.callback(self.holder.stop)
-        wait_for("a network namespace", 5, self._has_namespace)
+        wait_for("a network namespace", 60, self._has_namespace)
         self.inside("ip", "link", "set", "lo", "up")
         self.specs = self.scratch / "vms.d"
         self.specs.mkdir()
@@ -93,7 +94,7 @@ class Lab:
                 self.enter("bash", "-c", f"</dev/tcp/{address}/{port}"), check=False,
                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             return done.returncode == 0
-        wait_for(f"{process.name} to listen on {address}:{port}", 10, answers)
+        wait_for(f"{process.name} to listen on {address}:{port}", 60, answers)
 
     def add_vm(self, app, address, **more):
         """Describes a VM with that private address; returns its instance."""

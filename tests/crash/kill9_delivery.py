@@ -311,6 +311,7 @@ def judge(rig):
         sys.exit(1)
     print(f"{ROUNDS} rounds: {len(must) - len(clashes)} samples were collected and are there exactly once; "
           f"{len(may)} were cut off by a kill, {sum(k in there for k in may)} of them arrived; "
+          f"{len(clashes)} had the time of another; "
           f"requests by fault: {json.dumps(rig.proxy.counts)}"
           f"{'' if rig.small_disk else '; no full disk: not root'}")
 

@@ -89,6 +89,22 @@ static bool flood(int fd, const char *head, const char *line)
 	return false;
 }
 
+/* The pieces are numbered, so that none is like another. */
+static bool flood_distinct(int fd, const char *head, const char *before, const char *after)
+{
+	struct buf piece = BUF_INIT;
+	bool ok = puts_to(fd, head);
+
+	for (long n = 0; ok && !atomic_load(&server.ends);) {
+		buf_clear(&piece);
+		while (piece.len < 60000)
+			buf_printf(&piece, "%s%ld%s", before, n++, after);
+		ok = put(fd, piece.p, piece.len);
+	}
+	buf_done(&piece);
+	return false;
+}
+
 static bool many(int fd)
 {
 	struct buf body = BUF_INIT;
@@ -152,6 +168,10 @@ static bool serve(int fd, const char *path)
 		return flood(fd, ok, "# nothing of use\n");
 	if (strcmp(path, "/endless_line") == 0)
 		return flood(fd, ok, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+	if (strcmp(path, "/endless_series") == 0)
+		return flood_distinct(fd, ok, "m{i=\"", "\"} 1\n");
+	if (strcmp(path, "/endless_labels") == 0)
+		return flood_distinct(fd, "HTTP/1.1 200 OK\r\n\r\nm{a=\"\"", ",l", "=\"x\"");
 	if (strcmp(path, "/endless_head") == 0)
 		return flood(fd, "HTTP/1.1 200 OK\r\n", "X-Header: it goes on and on\r\n");
 	if (strcmp(path, "/rubbish") == 0)
@@ -394,28 +414,30 @@ static const struct {
 	const char *path, *address, *reason; /* reason NULL: it is good */
 } rows[] = {
 	/* clang-format off */
-	{ "/good",         "127.0.0.1", NULL },
-	{ "/gzip",         "127.0.0.1", NULL },
-	{ "/chunked",      "127.0.0.1", NULL },
-	{ "/g \"d",        "127.0.0.1", NULL },
-	{ "/half_gzip",    "127.0.0.1", "format" },
-	{ "/no_gzip",      "127.0.0.1", "format" },
-	{ "/brotli",       "127.0.0.1", "format" },
-	{ "/bomb",         "127.0.0.1", "too_large" },
-	{ "/404",          "127.0.0.1", "status" },
-	{ "/html",         "127.0.0.1", "format" },
-	{ "/redirect",     "127.0.0.1", "status" },
-	{ "/many",         "127.0.0.1", "too_many_samples" },
-	{ "/slow_body",    "127.0.0.1", "no_answer" },
-	{ "/slow_head",    "127.0.0.1", "no_answer" },
-	{ "/hang",         "127.0.0.1", "no_answer" },
-	{ "/endless",      "127.0.0.1", "too_large" },
-	{ "/endless_line", "127.0.0.1", "too_large" },
-	{ "/endless_head", "127.0.0.1", "too_large" },
-	{ "/rubbish",      "127.0.0.1", "format" },
-	{ "/cut",          "127.0.0.1", "no_answer" },
-	{ "/multicast",    "224.0.0.1", "address" },
-	{ "/any",          "0.0.0.0",   "address" },
+	{ "/good",           "127.0.0.1", NULL },
+	{ "/gzip",           "127.0.0.1", NULL },
+	{ "/chunked",        "127.0.0.1", NULL },
+	{ "/g \"d",          "127.0.0.1", NULL },
+	{ "/half_gzip",      "127.0.0.1", "format" },
+	{ "/no_gzip",        "127.0.0.1", "format" },
+	{ "/brotli",         "127.0.0.1", "format" },
+	{ "/bomb",           "127.0.0.1", "too_large" },
+	{ "/404",            "127.0.0.1", "status" },
+	{ "/html",           "127.0.0.1", "format" },
+	{ "/redirect",       "127.0.0.1", "status" },
+	{ "/many",           "127.0.0.1", "too_many_samples" },
+	{ "/slow_body",      "127.0.0.1", "no_answer" },
+	{ "/slow_head",      "127.0.0.1", "no_answer" },
+	{ "/hang",           "127.0.0.1", "no_answer" },
+	{ "/endless",        "127.0.0.1", "too_large" },
+	{ "/endless_line",   "127.0.0.1", "too_large" },
+	{ "/endless_series", "127.0.0.1", "too_many_samples" },
+	{ "/endless_labels", "127.0.0.1", "too_large" },
+	{ "/endless_head",   "127.0.0.1", "too_large" },
+	{ "/rubbish",        "127.0.0.1", "format" },
+	{ "/cut",            "127.0.0.1", "no_answer" },
+	{ "/multicast",      "224.0.0.1", "address" },
+	{ "/any",            "0.0.0.0",   "address" },
 	/* clang-format on */
 };
 

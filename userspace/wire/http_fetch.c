@@ -38,8 +38,8 @@ struct fetch {
 	struct curl_slist *headers;
 	struct inflater *inflater; /* of a packed body */
 	size_t header_bytes;
-	bool has_head;
-	int r; /* what a callback returned */
+	bool has_head, is_coded_else; /* by what was not asked for */
+	int r;                        /* what a callback returned */
 	char why[CURL_ERROR_SIZE];
 };
 
@@ -91,9 +91,10 @@ static int begin_unpacking(struct fetch *one)
 	            CURLHE_OK ||
 	    strcasecmp(coding->value, "identity") == 0)
 		return 0;
-	if (strcasecmp(coding->value, "gzip") != 0)
-		return -EBADMSG;
-	return inflater_new(&one->inflater);
+	if (strcasecmp(coding->value, "gzip") == 0)
+		return inflater_new(&one->inflater);
+	one->is_coded_else = true;
+	return -EBADMSG;
 }
 
 static int tell_head(struct fetch *one)
@@ -278,7 +279,9 @@ static void finish(struct fetcher *f, CURL *easy, CURLcode code)
 	char why[CURL_ERROR_SIZE];
 
 	memcpy(why, one->why, sizeof(why));
-	if (r == -EBADMSG && (code == CURLE_OK || one->inflater))
+	if (one->is_coded_else)
+		(void)snprintf(why, sizeof(why), "a content coding other than gzip");
+	else if (r == -EBADMSG && (code == CURLE_OK || one->inflater))
 		(void)snprintf(why, sizeof(why), "the body is cut off, or no gzip");
 	else if (r == -EFBIG && one->header_bytes > FETCH_HEADER_BYTES_MAX)
 		(void)snprintf(why, sizeof(why), "headers above %zu bytes", FETCH_HEADER_BYTES_MAX);

@@ -35,7 +35,7 @@ static int dump_next(void *ctx, struct buf *out, size_t want)
 	int r = 0;
 
 	if (!d->began)
-		buf_puts(out, d->format->head);
+		buf_put_str(out, d->format->head);
 	d->began = true;
 	while (r == 0 && out->err == 0 && out->len - from < want) {
 		if (atomic_load_explicit(&d->req->gone, memory_order_relaxed))
@@ -48,7 +48,7 @@ static int dump_next(void *ctx, struct buf *out, size_t want)
 			d->in_series = false;
 	}
 	if (r == 1)
-		buf_puts(out, d->format->tail);
+		buf_put_str(out, d->format->tail);
 	return out->err < 0 ? out->err : r;
 }
 

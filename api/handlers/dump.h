@@ -12,7 +12,7 @@ struct dump;
 
 struct dump_format {
 	const char *content_type;
-	const char *head, *tail; /* of the whole answer; "" = none */
+	struct str head, tail; /* of the whole answer */
 	/*
 	 * Appends rows of d->series from d->row on, at least one, and moves d->row; may stop when
 	 * @out has grown by @want.

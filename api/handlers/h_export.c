@@ -55,7 +55,7 @@ static void json_rows(struct dump *d, struct buf *out, size_t want)
 	d->row += n;
 }
 
-static const struct dump_format json_format = { STREAM_JSON, "", "", json_rows };
+static const struct dump_format json_format = { .content_type = STREAM_JSON, .rows = json_rows };
 
 /* --- exposition text -------------------------------------------------------------------------- */
 
@@ -74,7 +74,7 @@ static void text_rows(struct dump *d, struct buf *out, size_t want)
 	}
 }
 
-static const struct dump_format text_format = { REPLY_TEXT, "", "", text_rows };
+static const struct dump_format text_format = { .content_type = REPLY_TEXT, .rows = text_rows };
 
 /* --- an answer of the query API --------------------------------------------------------------- */
 
@@ -100,10 +100,12 @@ static void api_rows(struct dump *d, struct buf *out, size_t want)
 		buf_puts(out, "]}");
 }
 
-static const struct dump_format api_format = {
-	STREAM_JSON, "{\"status\":\"success\",\"data\":{\"resultType\":\"matrix\",\"result\":[",
-	"]}}\n", api_rows
-};
+#define API_HEAD "{\"status\":\"success\",\"data\":{\"resultType\":\"matrix\",\"result\":["
+
+static const struct dump_format api_format = { .content_type = STREAM_JSON,
+	                                       .head = STR_INIT(API_HEAD),
+	                                       .tail = STR_INIT("]}}\n"),
+	                                       .rows = api_rows };
 
 /* --- choosing --------------------------------------------------------------------------------- */
 

@@ -173,9 +173,9 @@ static int parse_format(struct request *req, struct csv *csv, struct err *e)
 	}
 	buf_put_str(&head, format);
 	buf_putc(&head, '\n');
-	csv->format =
-		(struct dump_format){ "text/csv; charset=utf-8",
-		                      arena_strndup(&req->arena, buf_str(&head)), "", csv_rows };
+	csv->format = (struct dump_format){ .content_type = "text/csv; charset=utf-8",
+		                            .head = arena_str(&req->arena, buf_str(&head)),
+		                            .rows = csv_rows };
 	return head.err < 0 ? head.err : arena_error(&req->arena);
 }
 

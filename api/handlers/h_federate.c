@@ -205,16 +205,21 @@ static void federate_rows(struct dump *d, struct buf *out, size_t want)
 	buf_putc(out, '\n');
 }
 
-static const struct dump_format text_format = { REPLY_TEXT, "", "", federate_rows };
-static const struct dump_format text_4_format = {
-	"text/plain; version=0.0.4; charset=utf-8; escaping=underscores", "", "", federate_rows
-};
-static const struct dump_format text_1_format = {
-	"text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8", "", "", federate_rows
-};
+#define FORMAT(type)                                          \
+	{                                                     \
+		.content_type = (type), .rows = federate_rows \
+	}
+static const struct dump_format text_format = FORMAT(REPLY_TEXT);
+static const struct dump_format text_4_format =
+	FORMAT("text/plain; version=0.0.4; charset=utf-8; escaping=underscores");
+static const struct dump_format text_1_format =
+	FORMAT("text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8");
+#undef FORMAT
 static const struct dump_format open_metrics_format = {
-	"application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores", "",
-	"# EOF\n", federate_rows
+	.content_type =
+		"application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores",
+	.tail = STR_INIT("# EOF\n"),
+	.rows = federate_rows,
 };
 
 static const struct dump_format *choose(const struct request *req, struct federation *f)

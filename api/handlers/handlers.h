@@ -18,13 +18,17 @@ int h_series(struct region *region, struct request *req, struct response *resp);
 int h_labels(struct region *region, struct request *req, struct response *resp);
 int h_label_values(struct region *region, struct request *req, struct response *resp);
 
-/* h_write.c, h_import_text.c */
+/* h_write.c, h_import_text.c, h_import_json.c, h_import_csv.c, h_import_native.c */
 int h_write(struct region *region, struct request *req, struct response *resp);
 int h_import_text(struct region *region, struct request *req, struct response *resp);
+int h_import_json(struct region *region, struct request *req, struct response *resp);
+int h_import_csv(struct region *region, struct request *req, struct response *resp);
+int h_import_native(struct region *region, struct request *req, struct response *resp);
 
-/* h_export.c, h_export_csv.c, h_federate.c */
+/* h_export.c, h_export_csv.c, h_export_native.c, h_federate.c */
 int h_export(struct region *region, struct request *req, struct response *resp);
 int h_export_csv(struct region *region, struct request *req, struct response *resp);
+int h_export_native(struct region *region, struct request *req, struct response *resp);
 int h_federate(struct region *region, struct request *req, struct response *resp);
 
 /* h_metadata.c, h_cardinality.c, h_queries.c */

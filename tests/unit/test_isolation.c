@@ -18,6 +18,7 @@
 #include "api/auth/access.h"
 #include "api/queries.h"
 #include "userspace/base/hash.h"
+#include "userspace/wire/vm_native.h"
 
 /* In names and values of what is not ours to see; no request says it, unlike the canaries. */
 #define SECRET "secret"
@@ -512,27 +513,59 @@ static const struct {
 } bodies[] = {
 	{ "/api/v1/import/prometheus",
 	  "sneaked{__org__=\"b\",app=\"web\"} 1" AT "sneaked{app=\"canaryapp\",by=\"web\"} 1" AT },
+	{ "/api/v1/import",
+	  "{\"metric\":{\"__name__\":\"sneaked\",\"__org__\":\"b\",\"app\":\"web\"},\"values\":[1],"
+	  "\"timestamps\":[1699999940000]}\n"
+	  "{\"metric\":{\"__name__\":\"sneaked\",\"app\":\"canaryapp\"},\"values\":[1],"
+	  "\"timestamps\":[1699999940000]}\n" },
+	{ "/api/v1/import/csv?format=1:time:unix_s,2:metric:sneaked,3:label:__org__,4:label:app",
+	  "1699999940,1,b,web\n1699999940,1,,canaryapp\n" },
 };
+
+/* The same as blocks. */
+static void put_blocks(struct buf *out)
+{
+	static const struct label org[] = { { STR_INIT("__name__"), STR_INIT("sneaked") },
+		                            { STR_INIT("__org__"), STR_INIT("b") },
+		                            { STR_INIT("app"), STR_INIT("web") } };
+	static const struct label app[] = { { STR_INIT("__name__"), STR_INIT("sneaked") },
+		                            { STR_INIT("app"), STR_INIT("canaryapp") } };
+	const int64_t ts_ms = 1699999940000;
+	const double value = 1;
+
+	vm_native_put_head(out, 0, INT64_MAX);
+	(void)vm_native_put_block(out, org, ARRAY_SIZE(org), &ts_ms, &value, 1);
+	(void)vm_native_put_block(out, app, ARRAY_SIZE(app), &ts_ms, &value, 1);
+}
 
 static void write_one(struct fixture *f, const struct route *route, const char *token,
                       const char *prefix)
 {
-	_cleanup_(buf_done) struct buf target = BUF_INIT, out = BUF_INIT;
-	size_t i = 0;
+	_cleanup_(buf_done) struct buf target = BUF_INIT, body = BUF_INIT, out = BUF_INIT;
+	const char *path = route->path;
 
-	while (i < ARRAY_SIZE(bodies) && strcmp(bodies[i].path, route->path) != 0)
-		i++;
-	if (i == ARRAY_SIZE(bodies) && strcmp(route->path, "/api/v1/write") != 0)
-		fail_msg("%s writes, but has no body here", route->path);
-	if (i == ARRAY_SIZE(bodies))
-		return; /* as bytes: test_remote_write() */
-	buf_printf(&target, "%s%s", prefix, route->path);
+	if (strcmp(path, "/api/v1/import/native") == 0)
+		put_blocks(&body);
+	for (size_t i = 0; i < ARRAY_SIZE(bodies); i++) {
+		size_t n = strcspn(bodies[i].path, "?");
+
+		if (strncmp(bodies[i].path, path, n) != 0 || path[n] != '\0')
+			continue;
+		path = bodies[i].path;
+		buf_puts(&body, bodies[i].body);
+		break;
+	}
+	if (strcmp(path, "/api/v1/write") == 0)
+		return; /* test_remote_write() */
+	if (body.len == 0)
+		fail_msg("%s writes, but has no body here", path);
+	buf_printf(&target, "%s%s", prefix, path);
 	const struct call c = { .method = HTTP_POST,
 		                .target = buf_cstr(&target),
 		                .token = token,
-		                .body = str_from(bodies[i].body) };
+		                .body = buf_str(&body) };
 
-	(void)call(f->region, &c, &out, NULL);
+	assert_true(call(f->region, &c, &out, NULL) >= 400);
 }
 
 static void test_writing(void **state)

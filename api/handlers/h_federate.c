@@ -12,6 +12,7 @@
 #include <strings.h>
 
 #include "api/handlers/dump.h"
+#include "api/handlers/families.h"
 #include "api/handlers/handlers.h"
 #include "api/handlers/series_text.h"
 #include "api/metadata.h"
@@ -21,17 +22,10 @@
 
 #define LOOKBACK_MS (5 * 60 * 1000ll)
 
-struct family {
-	struct str name, help, unit;
-	enum rw_type type;
-};
-
 struct federation {
 	bool open_metrics;
 	enum name_scheme names;
-	struct family *families; /* by name, one for each */
-	size_t n_families;
-	struct arena *arena;
+	struct families families;
 	const struct family *told; /* whose lines were written last */
 };
 
@@ -49,66 +43,6 @@ static bool contains(struct str s, const char *word)
 }
 
 /* --- types ------------------------------------------------------------------------------------ */
-
-static int add_family(void *ctx, const struct metadata_def *d)
-{
-	struct federation *f = ctx;
-	struct family *last = f->n_families > 0 ? &f->families[f->n_families - 1] : NULL;
-
-	if (last && str_eq(last->name, d->name))
-		return 0; /* the newest one came first */
-	/* Room doubles: the arena has no other way, and it is freed with the request. */
-	if ((f->n_families & (f->n_families - 1)) == 0) {
-		size_t cap = f->n_families ? 2 * f->n_families : 64;
-		struct family *v = ARENA_ARRAY(f->arena, struct family, cap);
-
-		if (!v)
-			return arena_error(f->arena);
-		if (last)
-			memcpy(v, f->families, f->n_families * sizeof(*v));
-		f->families = v;
-	}
-	f->families[f->n_families++] = (struct family){ d->name, d->help, d->unit, d->type };
-	return 0;
-}
-
-static const struct family *find_family(const struct federation *f, struct str name)
-{
-	size_t low = 0, high = f->n_families;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		int c = str_cmp(name, f->families[mid].name);
-
-		if (c == 0)
-			return &f->families[mid];
-		if (c < 0)
-			high = mid;
-		else
-			low = mid + 1;
-	}
-	return NULL;
-}
-
-/* The family of a series: its own name, or what is before the suffix of a histogram's part. */
-static const struct family *family_of(const struct federation *f, struct str name)
-{
-	static const char *const suffixes[] = { "_bucket", "_count", "_sum", "_gcount", "_gsum" };
-	const struct family *own = find_family(f, name);
-
-	for (size_t i = 0; !own && i < ARRAY_SIZE(suffixes); i++) {
-		size_t n = strlen(suffixes[i]);
-
-		if (name.len <= n || memcmp(name.p + name.len - n, suffixes[i], n) != 0)
-			continue;
-		const struct family *one = find_family(f, (struct str){ name.p, name.len - n });
-
-		if (one && (one->type == RW_TYPE_HISTOGRAM || one->type == RW_TYPE_SUMMARY ||
-		            one->type == RW_TYPE_GAUGEHISTOGRAM))
-			return one;
-	}
-	return own;
-}
 
 static bool ends_with(struct str s, const char *suffix)
 {
@@ -192,7 +126,8 @@ static void federate_rows(struct dump *d, struct buf *out, size_t want)
 	d->row = s->n;
 	if (is_stale_mark(v)) /* the series has ended */
 		return;
-	const struct family *m = family_of(f, series_name(s->labels, s->n_labels));
+	const struct family *m =
+		families_find_of(&f->families, series_name(s->labels, s->n_labels));
 
 	if (m && m != f->told)
 		put_family(f, m, out);
@@ -252,10 +187,8 @@ int h_federate(struct region *region, struct request *req, struct response *resp
 	          : arena_error(&req->arena);
 	bool asked = params_get(&req->params, "end").len > 0;
 
-	if (r == 0) {
-		f->arena = &req->arena;
-		r = metadata_each(region->metadata, req->org, add_family, f);
-	}
+	if (r == 0)
+		r = families_load(&f->families, region->metadata, req->org, &req->arena);
 	if (r < 0)
 		return reply_args_error(resp, r, &e);
 	format = choose(req, f);

@@ -12,11 +12,18 @@ int h_query_range(struct region *region, struct request *req, struct response *r
 /* h_format.c */
 int h_prettify(struct region *region, struct request *req, struct response *resp);
 int h_expand(struct region *region, struct request *req, struct response *resp);
+int h_format_query(struct region *region, struct request *req, struct response *resp);
+int h_parse_query(struct region *region, struct request *req, struct response *resp);
 
 /* h_series.c, h_labels.c */
 int h_series(struct region *region, struct request *req, struct response *resp);
 int h_labels(struct region *region, struct request *req, struct response *resp);
 int h_label_values(struct region *region, struct request *req, struct response *resp);
+
+/* h_search.c */
+int h_search_metric_names(struct region *region, struct request *req, struct response *resp);
+int h_search_label_names(struct region *region, struct request *req, struct response *resp);
+int h_search_label_values(struct region *region, struct request *req, struct response *resp);
 
 /* h_write.c, h_import_text.c, h_import_json.c, h_import_csv.c, h_import_native.c */
 int h_write(struct region *region, struct request *req, struct response *resp);

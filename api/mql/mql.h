@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "api/mql/describe.h"
 #include "store/store.h"
 #include "userspace/base/arena.h"
 #include "userspace/base/err.h"

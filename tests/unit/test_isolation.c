@@ -188,7 +188,7 @@ static void visit_extras(const struct visit *v, const char *path, const char *ar
 }
 
 /* Times that cover the data, in the words of every endpoint. */
-#define TIMES "time=1699999940&start=1699999000&end=1699999990&step=60&date=2023-11-14"
+#define TIMES "time=1699999940&start=1699999000&end=1699999990&step=60&date=2023-11-14&label=k"
 
 static void visit_arg(const struct visit *v, const char *path, const char *name, const char *value)
 {

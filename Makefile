@@ -225,6 +225,10 @@ check-fuzz: ## Fuzz smoke: every corpus, then a fixed number of mutations of a f
 	+$(Q)$(FUZZ_MAKE) fuzzers
 	$(Q)scripts/fuzz $(FUZZ_O) smoke $(FUZZERS)
 
+check-oracle: $(PROGRAMS) ## Queries beside VictoriaMetrics (fetched): SEED=, QUERIES=, PARTS=
+	$(Q)O=$(O) scripts/check-oracle --seed $(or $(SEED),1) --queries $(or $(QUERIES),2000) \
+		--parts $(or $(PARTS),records,random,corpus)
+
 SIZES ?= small,large
 CONNECTIONS ?= 1,2,4
 bench-store: $(PROGRAMS) $(BENCHES) ## The store side by side with VictoriaMetrics: SIZES=, CONNECTIONS=

@@ -95,15 +95,25 @@ int eval_fail(struct eval *ev, const struct ast *at, const char *fmt, ...)
 	return err_set_at(ev->e, -EINVAL, (int)at->pos, "%s", msg);
 }
 
+static bool nobody_waits(const struct eval *ev)
+{
+	return ev->q->cancelled && atomic_load_explicit(ev->q->cancelled, memory_order_relaxed);
+}
+
+int eval_cancelled(struct eval *ev)
+{
+	return err_set(ev->e, -ECANCELED,
+	               nobody_waits(ev) ? "the client has hung up"
+	                                : "the query took longer than its time limit");
+}
+
 int eval_tick(struct eval *ev)
 {
 	uint64_t deadline_ns = ev->q->deadline_mono_ns;
 
-	if (ev->q->cancelled && atomic_load_explicit(ev->q->cancelled, memory_order_relaxed))
-		return err_set(ev->e, -ECANCELED, "the client has hung up");
-	if (deadline_ns == 0 || clock_mono_ns() < deadline_ns)
+	if (!nobody_waits(ev) && (deadline_ns == 0 || clock_mono_ns() < deadline_ns))
 		return 0;
-	return err_set(ev->e, -ECANCELED, "the query took longer than its time limit");
+	return eval_cancelled(ev);
 }
 
 int eval_grid(struct eval *ev, int64_t start_ms, int64_t end_ms, int64_t step_ms, uint64_t max,
@@ -218,15 +228,31 @@ static int feed_arg(struct aggr_state *st, const struct ast *arg)
 	return r < 0 ? r : feed_set(st, &set);
 }
 
+static bool is_absent_call(const struct ast *a)
+{
+	return a->kind == AST_CALL && (a->call.fn->flags & FN_ABSENT);
+}
+
+/*
+ * As in VictoriaMetrics, which has a way of its own for aggregates of plain rollups: series without
+ * values count, and sum(absent_over_time(m)) is what absent_over_time() makes of the sums, so that
+ * it tells where any series of a group is absent.
+ */
 static int eval_incremental(struct eval *ev, const struct grid *g, const struct ast *a,
                             struct series_set *ret)
 {
 	struct aggr_state st = { .ev = ev, .arena = ev->arena, .g = g, .call = &a->call };
-
-	/* As in VictoriaMetrics, which has a way of its own for aggregates of plain rollups. */
-	st.with_empty = a->call.n_args == 1 && eval_is_direct(a->call.args[0]);
+	const struct sink to = { .aggr = &st };
+	const struct ast *first = a->call.n_args > 0 ? a->call.args[0] : NULL;
 	int r = 0;
 
+	st.with_empty = a->call.n_args == 1 && eval_is_direct(first);
+	if (st.with_empty && is_absent_call(first)) {
+		r = eval_rollup_call(ev, g, first, &to);
+		if (r == 0)
+			r = aggr_finish(&st, ret);
+		return r < 0 ? r : eval_absent_as_one(ev, g, first, ret);
+	}
 	for (uint32_t i = 0; r == 0 && i < a->call.n_args; i++)
 		r = feed_arg(&st, a->call.args[i]);
 	return r < 0 ? r : aggr_finish(&st, ret);

@@ -71,6 +71,7 @@ int eval_fail(struct eval *ev, const struct ast *at, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 /* -ECANCELED past the deadline; cheap enough for each series, too dear for each point. */
 int eval_tick(struct eval *ev);
+int eval_cancelled(struct eval *ev); /* that error */
 
 /* One series with the same value at each point. */
 int eval_number(struct eval *ev, const struct grid *g, double v, struct series_set *ret);

@@ -285,26 +285,31 @@ static int at_moment(struct eval *ev, const struct grid *g, const struct ast *at
 
 /* Evaluated once, at the moment of @, and repeated on all points. */
 static int rollup_at(struct eval *ev, struct rollup_job *job, const struct ast_rollup *ru,
-                     const struct ast *at, struct series_set *ret)
+                     const struct ast *at, const struct sink *to)
 {
 	struct grid outer = job->conf.grid;
 	struct grid *g = &job->conf.grid;
 	struct series_set once = { 0 };
-	struct sink to = { .set = &once };
 	int r = at_moment(ev, &outer, ru->at, &g->start_ms);
 
 	g->end_ms = g->start_ms;
 	g->n = 1;
 	if (r == 0)
-		r = rollup_offset(ev, job, ru, at, &to);
+		r = rollup_offset(ev, job, ru, at, &(struct sink){ .set = &once });
 	for (size_t i = 0; r == 0 && i < once.n; i++) {
-		struct series s = { once.v[i].mn,
-			            values_new(ev->arena, outer.n, once.v[i].values[0]) };
+		double *values = values_new(ev->arena, outer.n, once.v[i].values[0]);
 
-		if (!s.values || set_add(ev->arena, ret, s) < 0)
-			r = eval_no_memory(ev);
+		r = values ? sink_take(ev, to, &once.v[i].mn, values) : eval_no_memory(ev);
 	}
 	return r;
+}
+
+/* What a call rolls up, or @a itself. */
+static const struct ast *rolled_up(const struct ast *a)
+{
+	if (a->kind != AST_CALL || a->call.fn->kind != FN_ROLLUP)
+		return a;
+	return a->call.args[fn_series_index(a->call.fn, a->call.n_args)];
 }
 
 /*
@@ -330,9 +335,10 @@ static int absent_labels(struct eval *ev, const struct ast *a, struct mname *mn)
 	return 0;
 }
 
-static int collapse_absent(struct eval *ev, const struct grid *g, const struct ast *arg,
-                           struct series_set *set)
+int eval_absent_as_one(struct eval *ev, const struct grid *g, const struct ast *call,
+                       struct series_set *set)
 {
+	const struct ast *arg = rolled_up(call);
 	struct series s = { .values = values_new(ev->arena, g->n, 1) };
 	int r = s.values ? absent_labels(ev, arg, &s.mn) : eval_no_memory(ev);
 
@@ -363,10 +369,10 @@ static int eval_rollup(struct eval *ev, struct rollup_job *job, const struct ast
                        const struct ast *arg, const struct sink *to)
 {
 	struct grid g = job->conf.grid;
-	int r = ru->at ? rollup_at(ev, job, ru, arg, to->set) : rollup_offset(ev, job, ru, arg, to);
+	int r = ru->at ? rollup_at(ev, job, ru, arg, to) : rollup_offset(ev, job, ru, arg, to);
 
-	if (r == 0 && (job->conf.fn->flags & FN_ABSENT))
-		r = collapse_absent(ev, &g, arg, to->set);
+	if (r == 0 && (job->conf.fn->flags & FN_ABSENT) && !to->aggr)
+		r = eval_absent_as_one(ev, &g, job->call, to->set);
 	return r;
 }
 
@@ -438,14 +444,6 @@ int eval_default_rollup(struct eval *ev, const struct grid *g, const struct ast 
 
 /* --- what an aggregate can make of an argument ---------------------------------------------- */
 
-/* What a call rolls up, or @a itself. */
-static const struct ast *rolled_up(const struct ast *a)
-{
-	if (a->kind != AST_CALL || a->call.fn->kind != FN_ROLLUP)
-		return a;
-	return a->call.args[fn_series_index(a->call.fn, a->call.n_args)];
-}
-
 bool eval_is_direct(const struct ast *a)
 {
 	const struct ast *m = rolled_up(a);
@@ -461,7 +459,7 @@ bool eval_is_streamable(const struct ast *a)
 
 	if (m != a && (a->call.fn->flags & FN_ABSENT))
 		return false;
-	if (m->kind == AST_ROLLUP && !m->rollup.at)
+	if (m->kind == AST_ROLLUP)
 		m = m->rollup.expr;
 	return m->kind == AST_SELECTOR;
 }

@@ -21,6 +21,13 @@ bool eval_is_streamable(const struct ast *a);
 /* Is it a rollup of stored samples, and not of the points of a subquery? */
 bool eval_is_direct(const struct ast *a);
 
+/*
+ * absent_over_time() of @call's selector: what @set says of each series (1 where it has no sample)
+ * becomes the one series of the call.
+ */
+int eval_absent_as_one(struct eval *ev, const struct grid *g, const struct ast *call,
+                       struct series_set *set);
+
 /* Raw samples of a selector in [min, max], as series with their own times. */
 struct raw_series {
 	struct mname mn;

@@ -14,7 +14,7 @@ static int failed(struct eval *ev, int code)
 		               (unsigned long long)ev->limits->series_max,
 		               (unsigned long long)ev->limits->samples_max);
 	if (code == -ECANCELED)
-		return err_set(ev->e, code, "the query took longer than its time limit");
+		return eval_cancelled(ev);
 	if (code == -ENOMEM)
 		return err_set(ev->e, code, "out of memory");
 	return err_set(ev->e, code, "stored data cannot be read");

@@ -116,6 +116,7 @@ static int keep_best(struct fn_args *a, struct aggr_group *gr, const double *ks,
 	return r;
 }
 
+/* Those that have kept a value. */
 static int put_best_first(struct fn_args *a, const struct ranked *order, size_t n,
                           struct series_set *ret)
 {
@@ -123,6 +124,7 @@ static int put_best_first(struct fn_args *a, const struct ranked *order, size_t 
 		if (set_add(a->ev->arena, ret, *order[i - 1].s) < 0)
 			return eval_no_memory(a->ev);
 	}
+	set_drop_empty(ret, a->g->n);
 	return eval_tick(a->ev);
 }
 

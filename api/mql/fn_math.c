@@ -17,6 +17,27 @@ static double rad(double v)
 	return v * M_PI / 180;
 }
 
+/*
+ * Go's exponential on amd64 scales by a power of two that must be a finite number: so results are
+ * infinite a little earlier than need be.
+ */
+static double exp_scaled(double v)
+{
+	return v * M_LOG2E >= 1023.5 ? (double)INFINITY : exp(v);
+}
+
+#define HYPERBOLIC_LARGE 21 /* from here on exp(-x) does not show beside exp(x) */
+
+static double sinh_of_exp(double v)
+{
+	return fabs(v) > HYPERBOLIC_LARGE ? copysign(exp_scaled(fabs(v)) / 2, v) : sinh(v);
+}
+
+static double cosh_of_exp(double v)
+{
+	return fabs(v) > HYPERBOLIC_LARGE ? exp_scaled(fabs(v)) / 2 : cosh(v);
+}
+
 static double sgn(double v)
 {
 	return v < 0 ? -1 : v > 0 ? 1 : 0; /* 0 for NaN too: VictoriaMetrics fills gaps so */
@@ -117,9 +138,9 @@ static const struct fn rows[] = {
 	FN_MATH_ROW(atanh, atanh, 0, "Inverse hyperbolic tangent."),
 	FN_MATH_ROW(ceil, ceil, FN_KEEP_NAME, "Rounded up to a whole number."),
 	FN_MATH_ROW(cos, cos, 0, "Cosine."),
-	FN_MATH_ROW(cosh, cosh, 0, "Hyperbolic cosine."),
+	FN_MATH_ROW(cosh, cosh_of_exp, 0, "Hyperbolic cosine."),
 	FN_MATH_ROW(deg, deg, 0, "Radians to degrees."),
-	FN_MATH_ROW(exp, exp, 0, "Exponential."),
+	FN_MATH_ROW(exp, exp_scaled, 0, "Exponential."),
 	FN_MATH_ROW(floor, floor, FN_KEEP_NAME, "Rounded down to a whole number."),
 	FN_MATH_ROW(ln, log, 0, "Natural logarithm."),
 	FN_MATH_ROW(log2, log2, 0, "Binary logarithm."),
@@ -127,7 +148,7 @@ static const struct fn rows[] = {
 	FN_MATH_ROW(rad, rad, 0, "Degrees to radians."),
 	FN_MATH_ROW(sgn, sgn, 0, "Sign: -1, 0 or 1."),
 	FN_MATH_ROW(sin, sin, 0, "Sine."),
-	FN_MATH_ROW(sinh, sinh, 0, "Hyperbolic sine."),
+	FN_MATH_ROW(sinh, sinh_of_exp, 0, "Hyperbolic sine."),
 	FN_MATH_ROW(sqrt, sqrt, 0, "Square root."),
 	FN_MATH_ROW(tan, tan, 0, "Tangent."),
 	FN_MATH_ROW(tanh, tanh, 0, "Hyperbolic tangent."),

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "userspace/base/num.h"
 #include "userspace/base/util.h"
 
 struct order {
@@ -16,17 +17,33 @@ struct order {
 	int (*cmp)(const struct order *o, const struct series *a, const struct series *b);
 };
 
+struct placed {
+	struct series s;
+	size_t at; /* where it was: equals stay in their order */
+};
+
 static int order_cmp(const void *a, const void *b, void *ctx)
 {
 	const struct order *o = ctx;
+	const struct placed *x = a, *y = b;
+	int c = o->cmp(o, &x->s, &y->s);
 
-	return o->cmp(o, a, b);
+	return c != 0 ? c : (x->at > y->at) - (x->at < y->at);
 }
 
-static void sort_by(struct series_set *set, struct order *o)
+static int sort_by(struct eval *ev, struct series_set *set, struct order *o)
 {
+	struct placed *v = ARENA_ARRAY(ev->arena, struct placed, set->n + 1);
+
+	if (!v)
+		return eval_no_memory(ev);
+	for (size_t i = 0; i < set->n; i++)
+		v[i] = (struct placed){ set->v[i], i };
 	if (set->n > 1)
-		qsort_r(set->v, set->n, sizeof(*set->v), order_cmp, o);
+		qsort_r(v, set->n, sizeof(*v), order_cmp, o);
+	for (size_t i = 0; i < set->n; i++)
+		set->v[i] = v[i].s;
+	return eval_tick(ev);
 }
 
 static int by_value(const struct order *o, const struct series *a, const struct series *b)
@@ -39,9 +56,7 @@ static int sort_values(struct fn_args *a, int sign, struct series_set *ret)
 	struct order o = { .n_points = a->g->n, .sign = sign, .cmp = by_value };
 
 	*ret = a->v[0];
-	set_drop_empty(ret, a->g->n);
-	sort_by(ret, &o);
-	return 0;
+	return sort_by(a->ev, ret, &o);
 }
 
 static int sort_fn(struct fn_args *a, struct series_set *ret)
@@ -63,43 +78,75 @@ static int by_label(const struct order *o, const struct series *a, const struct 
 		if (c != 0)
 			return c * o->sign;
 	}
-	return mname_cmp(&a->mn, &b->mn);
+	return 0;
 }
 
-/* Length of the run of digits, or of other bytes, at the front. */
-static size_t run_len(struct str s, bool numeric)
+/* Length of the number at the front: a sign, digits, one point among them; 0 = none is there. */
+static size_t number_len(struct str s)
+{
+	size_t n = s.len > 0 && (s.p[0] == '-' || s.p[0] == '+');
+	bool digits = false, point = false;
+
+	for (; n < s.len; n++) {
+		if (isdigit((unsigned char)s.p[n]))
+			digits = true;
+		else if (s.p[n] == '.' && !point)
+			point = true;
+		else
+			break;
+	}
+	return digits ? n : 0;
+}
+
+static size_t text_len(struct str s)
 {
 	size_t n = 0;
 
-	while (n < s.len && (isdigit((unsigned char)s.p[n]) != 0) == numeric)
+	while (n < s.len && !isdigit((unsigned char)s.p[n]))
 		n++;
 	return n;
+}
+
+static double number_of(struct str s)
+{
+	double v;
+
+	if (s.p[0] == '+')
+		s = str_skip(s, 1);
+	if (s.p[s.len - 1] == '.')
+		s.len--;
+	return num_parse_double(s, &v) == 0 ? v : (double)NAN;
+}
+
+static int numbers_cmp(struct str a, struct str b)
+{
+	if (a.len == 0 || b.len == 0)
+		return (a.len == 0) - (b.len == 0); /* a number comes before none */
+	double x = number_of(a), y = number_of(b);
+
+	return (x > y) - (x < y);
 }
 
 /* Numbers in the text compare as numbers: a2 before a10. */
 static int natural_cmp(struct str a, struct str b)
 {
 	while (a.len > 0 && b.len > 0) {
-		bool digits = isdigit((unsigned char)a.p[0]) && isdigit((unsigned char)b.p[0]);
-		size_t na = digits ? run_len(a, true) : 1, nb = digits ? run_len(b, true) : 1;
-		struct str x = { a.p, na }, y = { b.p, nb };
-
-		if (digits) {
-			while (x.len > 1 && x.p[0] == '0')
-				x = str_skip(x, 1);
-			while (y.len > 1 && y.p[0] == '0')
-				y = str_skip(y, 1);
-			if (x.len != y.len)
-				return x.len < y.len ? -1 : 1;
-		}
-		int c = str_cmp(x, y);
+		size_t na = number_len(a), nb = number_len(b);
+		int c = numbers_cmp((struct str){ a.p, na }, (struct str){ b.p, nb });
 
 		if (c != 0)
 			return c;
 		a = str_skip(a, na);
 		b = str_skip(b, nb);
+		na = text_len(a);
+		nb = text_len(b);
+		c = str_cmp((struct str){ a.p, na }, (struct str){ b.p, nb });
+		if (c != 0)
+			return c;
+		a = str_skip(a, na);
+		b = str_skip(b, nb);
 	}
-	return a.len > 0 ? 1 : b.len > 0 ? -1 : 0;
+	return (a.len > 0) - (b.len > 0);
 }
 
 static int by_label_numeric(const struct order *o, const struct series *a, const struct series *b)
@@ -111,7 +158,7 @@ static int by_label_numeric(const struct order *o, const struct series *a, const
 		if (c != 0)
 			return c * o->sign;
 	}
-	return mname_cmp(&a->mn, &b->mn);
+	return 0;
 }
 
 static int sort_labels(struct fn_args *a, struct order o, struct series_set *ret)
@@ -123,9 +170,7 @@ static int sort_labels(struct fn_args *a, struct order o, struct series_set *ret
 		r = args_string(a, i, &labels.v[labels.n++]);
 	*ret = a->v[0];
 	o.labels = &labels;
-	if (r == 0)
-		sort_by(ret, &o);
-	return r;
+	return r < 0 ? r : sort_by(a->ev, ret, &o);
 }
 
 static int sort_by_label(struct fn_args *a, struct series_set *ret)

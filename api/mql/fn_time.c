@@ -62,18 +62,34 @@ static int month_days(int64_t year, int month)
 }
 
 /*
+ * Whole days since 1970, and the second of the day. What is no 64-bit number of seconds is 2^63,
+ * and so is what comes before Go's first year.
+ */
+static int64_t split_days(double seconds, int *ret_second)
+{
+	const int64_t first = -9223372028715321600; /* 1 January of the year -292277022399 */
+	bool fits = seconds >= -0x1p63 && seconds < 0x1p63;
+	int64_t s = fits ? (int64_t)seconds : INT64_MIN;
+	uint64_t wrapped = (uint64_t)s;
+
+	if (s < first) {
+		*ret_second = (int)(wrapped % 86400);
+		return (int64_t)(wrapped / 86400);
+	}
+	*ret_second = (int)((s % 86400 + 86400) % 86400);
+	return (s - *ret_second) / 86400;
+}
+
+/*
  * Proleptic Gregorian. Years are counted from March, so that the leap day is the last of a year,
  * and in eras of 400 years, which all have 146,097 days.
  */
 static struct date date_of(double seconds)
 {
-	int64_t s = (int64_t)seconds, days = s / 86400, era, day, year;
 	struct date d;
+	int64_t days = split_days(seconds, &d.second), era, day, year;
 
-	if (s % 86400 < 0)
-		days--;
 	d.days = days;
-	d.second = (int)(s - days * 86400);
 	days += 719468; /* 0000-03-01 */
 	era = (days >= 0 ? days : days - 146096) / 146097;
 	day = days - era * 146097;
@@ -148,7 +164,7 @@ static int calendar(struct fn_args *a, double (*part)(struct date d), struct ser
 		for (uint32_t k = 0; k < a->g->n; k++) {
 			double v = s->values[k];
 
-			s->values[k] = fabs(v) < 1e15 ? part(date_of(v)) : (double)NAN;
+			s->values[k] = isnan(v) ? (double)NAN : part(date_of(v));
 		}
 	}
 	return r;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Constant folding and the turning of comparisons; see parse.h. */
+/* Constant folding, and what a tree becomes before it is evaluated; see parse.h. */
 #include <errno.h>
 #include <math.h>
 
@@ -88,7 +88,7 @@ struct ast *ast_fold(struct ast *a, struct arena *arena, int *ret_err)
 	return a;
 }
 
-/* --- comparisons ------------------------------------------------------------------------------ */
+/* --- as evaluated ----------------------------------------------------------------------------- */
 
 static bool is_scalar_left(const struct ast *a)
 {
@@ -108,22 +108,52 @@ static void turn_comparison(struct ast_binop *b)
 	b->op = binop_find(str_from(b->op->mirrored));
 }
 
-void ast_turn_comparisons(struct ast *a)
+/*
+ * VictoriaMetrics loses the parentheses of (-2) ^ foo, when it copies a query, and evaluates
+ * -2 ^ foo, which is -(2 ^ foo).
+ */
+static void loosen_minus(struct ast *a, struct arena *arena, int *ret_err)
+{
+	struct ast *left = a->binop.left, *power, *zero;
+
+	if (a->binop.op != binop_find(STR("^")) || left->kind != AST_NUMBER ||
+	    !(left->number.value < 0))
+		return;
+	power = arena_memdup(arena, a, sizeof(*a));
+	zero = arena_memdup(arena, left, sizeof(*left));
+	if (!power || !zero) {
+		*ret_err = arena_error(arena);
+		return;
+	}
+	become_number(left, -left->number.value);
+	become_number(zero, 0);
+	a->binop = (struct ast_binop){ .op = binop_find(STR("-")), .left = zero, .right = power };
+}
+
+static void evaluated_binop(struct ast *a, struct arena *arena, int *ret_err)
+{
+	ast_as_evaluated(a->binop.left, arena, ret_err);
+	ast_as_evaluated(a->binop.right, arena, ret_err);
+	if (*ret_err < 0)
+		return;
+	turn_comparison(&a->binop);
+	loosen_minus(a, arena, ret_err);
+}
+
+void ast_as_evaluated(struct ast *a, struct arena *arena, int *ret_err)
 {
 	switch (a->kind) {
 	case AST_ROLLUP:
-		ast_turn_comparisons(a->rollup.expr);
+		ast_as_evaluated(a->rollup.expr, arena, ret_err);
 		if (a->rollup.at)
-			ast_turn_comparisons(a->rollup.at);
+			ast_as_evaluated(a->rollup.at, arena, ret_err);
 		break;
 	case AST_CALL:
 		for (uint32_t i = 0; i < a->call.n_args; i++)
-			ast_turn_comparisons(a->call.args[i]);
+			ast_as_evaluated(a->call.args[i], arena, ret_err);
 		break;
 	case AST_BINOP:
-		ast_turn_comparisons(a->binop.left);
-		ast_turn_comparisons(a->binop.right);
-		turn_comparison(&a->binop);
+		evaluated_binop(a, arena, ret_err);
 		break;
 	case AST_NUMBER:
 	case AST_STRING:

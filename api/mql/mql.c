@@ -373,7 +373,8 @@ static int parse_folded(struct run *run)
 	run->root = ast_fold(run->root, run->ev.arena, &fold_err);
 	if (fold_err == 0 && !run->q->no_pushdown)
 		run->root = pushdown(run->root, run->ev.arena, &fold_err);
-	ast_turn_comparisons(run->root);
+	if (fold_err == 0)
+		ast_as_evaluated(run->root, run->ev.arena, &fold_err);
 	return fold_err < 0 ? eval_no_memory(&run->ev) : 0;
 }
 

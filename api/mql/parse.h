@@ -27,8 +27,11 @@ int parse_as_written(struct str text, struct arena *arena, struct ast **ret, str
  */
 struct ast *ast_fold(struct ast *a, struct arena *arena, int *ret_err);
 
-/* So that the vector's values survive in "scalar cmp vector"; after folding. */
-void ast_turn_comparisons(struct ast *a);
+/*
+ * After folding: the tree that is evaluated, in which the vector's values survive "scalar cmp
+ * vector". *@ret_err becomes arena_error(). The tree is written to.
+ */
+void ast_as_evaluated(struct ast *a, struct arena *arena, int *ret_err);
 
 /* Canonical text; parse_query() of it prints the same text again. Check out->err. */
 void ast_print(const struct ast *a, struct buf *out);

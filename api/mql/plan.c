@@ -108,6 +108,7 @@ int plan_select(struct eval *ev, const struct ast *selector, int64_t min_ms, int
 		.min_ms = min_ms,
 		.max_ms = max_ms,
 		.deadline_mono_ns = q->deadline_mono_ns,
+		.cancelled = q->cancelled,
 		.series_max = ev->limits->series_max,
 		.samples_max = left > 0 ? left : 1,
 	};

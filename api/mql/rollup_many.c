@@ -134,15 +134,20 @@ int rollup_many_start(struct eval *ev, const struct ast *call, struct rollup_con
 
 /* --- series --------------------------------------------------------------------------------- */
 
+/*
+ * The label of a variant comes beside one that is there already: rollup_rate() of rollup_delta()
+ * has two of one name, which makes up to nine series of one. What is spread by a value replaces it.
+ */
 static int put(struct eval *ev, const struct rollup_many_call *call, const struct mname *mn,
                struct str tag, double *values, struct series_set *ret)
 {
 	struct series s = { *mn, values };
+	int r = 0;
 
-	if ((tag.len > 0 && mname_set(ev->arena, &s.mn, call->label, tag) < 0) ||
-	    set_add(ev->arena, ret, s) < 0)
-		return eval_no_memory(ev);
-	return 0;
+	if (tag.len > 0)
+		r = call->many->spread ? mname_set(ev->arena, &s.mn, call->label, tag)
+		                       : mname_add(ev->arena, &s.mn, call->label, tag);
+	return r < 0 || set_add(ev->arena, ret, s) < 0 ? eval_no_memory(ev) : 0;
 }
 
 static int run_variants(struct eval *ev, const struct rollup_many_call *call,

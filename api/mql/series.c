@@ -71,6 +71,23 @@ struct str mname_get(const struct mname *mn, struct str label)
 	return STR_NULL;
 }
 
+int mname_add(struct arena *arena, struct mname *mn, struct str label, struct str value)
+{
+	struct label *tags = ARENA_ARRAY(arena, struct label, mn->n_tags + 1);
+	uint32_t i = 0;
+
+	if (!tags)
+		return arena_error(arena);
+	for (; i < mn->n_tags && str_cmp(mn->tags[i].name, label) <= 0; i++)
+		tags[i] = mn->tags[i];
+	tags[i] = (struct label){ label, value };
+	if (i < mn->n_tags)
+		memcpy(&tags[i + 1], &mn->tags[i], (mn->n_tags - i) * sizeof(*tags));
+	mn->tags = tags;
+	mn->n_tags++;
+	return 0;
+}
+
 int mname_set(struct arena *arena, struct mname *mn, struct str label, struct str value)
 {
 	struct label *tags;

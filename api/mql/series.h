@@ -57,6 +57,8 @@ int mname_dup(struct arena *arena, const struct mname *mn, struct mname *ret);
 struct str mname_get(const struct mname *mn, struct str label); /* "" when missing */
 /* An empty @value removes the label. */
 int mname_set(struct arena *arena, struct mname *mn, struct str label, struct str value);
+/* Behind a label of the same name, if there is one; @value is not empty. */
+int mname_add(struct arena *arena, struct mname *mn, struct str label, struct str value);
 /* Only @names stay; the metric name too only if __name__ is among them. */
 int mname_keep(struct arena *arena, struct mname *mn, const struct ast_names *names);
 int mname_drop(struct arena *arena, struct mname *mn, const struct ast_names *names);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The function registry. A row without a case in tests/mql fails here: a function that nobody has
- * compared with the oracle does not exist.
+ * compared with the oracle does not exist. Answers there are those of the oracle (record-mql); an
+ * error that is expected is ours, so it does not count.
  */
 #include "api/mql/fn.h"
 #include "tests/unit/unit.h"
@@ -44,19 +45,37 @@ static bool is_called(const char *text, const char *name)
 	return false;
 }
 
+/* The lines of evaluations that have an answer, of all lines in @in. */
+static void answered(struct str in, struct buf *out)
+{
+	struct str line, next;
+
+	(void)str_cut(in, '\n', &line, &in);
+	while (in.len > 0) {
+		(void)str_cut(in, '\n', &next, &in);
+		if (str_starts(line, STR("eval ")) && !str_starts(next, STR("  expect fail"))) {
+			buf_put_str(out, line);
+			buf_putc(out, '\n');
+		}
+		line = next;
+	}
+	assert_int_equal(0, out->err);
+}
+
 static void test_every_row_has_a_case(void **state)
 {
-	_cleanup_(buf_done) struct buf text = BUF_INIT;
+	_cleanup_(buf_done) struct buf all_text = BUF_INIT, text = BUF_INIT;
 	size_t n, missing = 0;
 	const struct fn *const *all = fn_all(&n);
 
 	(void)state;
-	read_cases(&text);
+	read_cases(&all_text);
+	answered(buf_str(&all_text), &text);
 	assert_true(n > 100);
 	for (size_t i = 0; i < n; i++) {
 		if (is_called(buf_cstr(&text), all[i]->name))
 			continue;
-		print_message("    no case in tests/mql calls %s()\n", all[i]->name);
+		print_message("    no answered case in tests/mql calls %s()\n", all[i]->name);
 		missing++;
 	}
 	assert_int_equal(0, missing);

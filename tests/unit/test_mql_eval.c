@@ -127,6 +127,28 @@ static void test_types_and_labels(void **state)
 	mql_result_done(&res);
 }
 
+/* A variant of a variant has the label of both, that of the outer one last. */
+static void test_variants_of_variants(void **state)
+{
+	struct mql_query q = instant("rollup_rate(rollup_delta(m{t=\"a\"})[30s:10s])", 60);
+	struct mql_result res;
+	size_t n = 0;
+
+	(void)state;
+	run(&q, &res);
+	assert_int_equal(9, res.n_series);
+	for (size_t i = 0; i < res.n_series; i++) {
+		const struct mql_series *s = &res.series[i];
+
+		assert_int_equal(3, s->n_labels); /* rollup, rollup, t */
+		assert_str_equal(STR("rollup"), s->labels[0].name);
+		assert_str_equal(STR("rollup"), s->labels[1].name);
+		n += str_eqc(s->labels[0].value, "max") && str_eqc(s->labels[1].value, "min");
+	}
+	assert_int_equal(1, n);
+	mql_result_done(&res);
+}
+
 /* A bare m[d]: raw samples, without that at the start; m[d:s]: the points of a range. */
 static void test_raw_samples(void **state)
 {
@@ -371,6 +393,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_types_and_labels),
+		cmocka_unit_test(test_variants_of_variants),
 		cmocka_unit_test(test_raw_samples),
 		cmocka_unit_test(test_alignment),
 		cmocka_unit_test(test_latency_offset),

@@ -58,8 +58,11 @@ struct pid {
 
 struct mm_struct;
 
+#define SIGNAL_GROUP_EXIT 4u /* flags: all threads are to end */
+
 struct signal_struct {
-	struct mm_struct *oom_mm;             /* set once the OOM killer has chosen this process */
+	struct mm_struct *oom_mm; /* set once the OOM killer has chosen this process */
+	unsigned int flags;
 	atomic_t live;                        /* threads that are left */
 	int group_exit_code;                  /* as wait(2) gives it */
 	unsigned long long sum_sched_runtime; /* ns of threads that are gone */

@@ -21,6 +21,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
@@ -244,6 +245,19 @@ class Console:
                     raise RigError(f"guest: {command}: exit {code}: {text}")
                 return text
         raise RigError(f"the guest's console closed during: {command}")
+
+    def tell(self, command):
+        """Has the guest's first process do it, as its last deed. What it prints from then on is read away: a
+        kernel that panics waits for its console."""
+        self.file.write(f"0 init:{command}\n".encode())
+        self.file.flush()
+        self.socket.settimeout(None)
+        threading.Thread(target=self._drain, daemon=True).start()
+
+    def _drain(self):
+        with contextlib.suppress(OSError, ValueError):
+            while self.file.read(1):
+                pass
 
     def close(self):
         self.file.close()

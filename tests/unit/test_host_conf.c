@@ -82,7 +82,7 @@ static const char full[] =
 	"cpu_class: tiny\n"
 	"peaks: {enabled: false, cpu_max: 0.5}\n"
 	"histograms: {run_delay: true, disk_latency: true}\n"
-	"exits: {hold: 1m}\n"
+	"exits: {hold: 1m, console_pattern: 'code=(?P<code>[0-9]+)'}\n"
 	"own_series: false\n"
 	"volumes: {socket: /srv/volumes}\n"
 	"samples_per_collection: 5000\n"
@@ -222,6 +222,7 @@ static void test_every_setting(void **state)
 	assert_true(c.hist_run_delay);
 	assert_true(c.hist_disk_latency);
 	assert_int_equal(60000, c.exits_hold_ms);
+	assert_string_equal("code=(?P<code>[0-9]+)", c.exits_console_pattern);
 	assert_string_equal("/srv/volumes", c.volumes_socket);
 	assert_double_near(0.5, c.peaks_cpu_max_ratio, 0);
 	assert_int_equal(5000, c.tick_samples_max);

@@ -95,6 +95,8 @@ static void assert_tick(struct source *src, const char *expected)
 	INFO "fly_instance_exit_code" L " 0\nfly_instance_exit_oom" L " 0\n" \
 	     "fly_instance_exit_vm_code" L " 0\n"
 #define END(why) "fly_instance_exit_info{app=\"web\",instance=\"i1\"," why "} 1\n"
+#define END_FROM(from, why) \
+	"fly_instance_exit_info{app=\"web\",code_from=\"" from "\",instance=\"i1\"," why "} 1\n"
 
 static void test_zero_from_the_first_tick(void **state)
 {
@@ -115,50 +117,50 @@ static void test_ends(void **state)
 {
 	static const struct {
 		struct vm_exit how;
-		double guest_code, guest_oom; /* < 0: the guest's source said nothing */
 		const char *want;
 	} rows[] = {
 		{ { .status_known = true },
-		  -1,
-		  -1,
 		  "fly_instance_exit_vm_code" L " 0\nfly_instance_exit_oom" L
 		  " 0\n" END("reason=\"exited\"") },
 		{ { .status_known = true, .wait_status = 7 << 8 },
-		  -1,
-		  -1,
 		  "fly_instance_exit_vm_code" L " 7\nfly_instance_exit_oom" L
 		  " 0\n" END("reason=\"exited\"") },
 		{ { .status_known = true, .wait_status = SIGTERM },
-		  -1,
-		  -1,
 		  "fly_instance_exit_vm_code" L " 143\nfly_instance_exit_oom" L
 		  " 0\n" END("reason=\"killed\",signal=\"SIGTERM\"") },
 		{ { .status_known = true, .wait_status = SIGABRT | 0x80 },
-		  -1,
-		  -1,
 		  "fly_instance_exit_vm_code" L " 134\nfly_instance_exit_oom" L
 		  " 0\n" END("reason=\"killed\",signal=\"SIGABRT\"") },
 		{ { .status_known = true, .wait_status = 50 },
-		  -1,
-		  -1,
 		  "fly_instance_exit_vm_code" L " 178\nfly_instance_exit_oom" L
 		  " 0\n" END("reason=\"killed\",signal=\"50\"") },
 		{ { .status_known = true, .wait_status = SIGKILL, .oom_killed = true },
-		  -1,
-		  -1,
 		  "fly_instance_exit_vm_code" L " 137\nfly_instance_exit_oom" L
 		  " 1\n" END("reason=\"host_oom\",signal=\"SIGKILL\"") },
-		{ { 0 }, -1, -1, "fly_instance_exit_oom" L " 0\n" END("reason=\"unknown\"") },
-		{ { .status_known = true },
-		  137,
-		  1,
-		  "fly_instance_exit_code" L " 137\nfly_instance_exit_oom" L " 1\n"
-		  "fly_instance_exit_vm_code" L " 0\n" END("reason=\"guest_oom\"") },
-		{ { .status_known = true },
-		  3,
-		  0,
-		  "fly_instance_exit_code" L " 3\nfly_instance_exit_oom" L " 0\n"
-		  "fly_instance_exit_vm_code" L " 0\n" END("reason=\"exited\"") },
+		{ { 0 }, "fly_instance_exit_oom" L " 0\n" END("reason=\"unknown\"") },
+		{ { .status_known = true,
+		    .guest = { .code_known = true,
+		               .code = 137,
+		               .signal = SIGKILL,
+		               .oom = true,
+		               .code_from = "panic" } },
+		  "fly_instance_exit_vm_code" L " 0\nfly_instance_exit_code" L
+		  " 137\nfly_instance_exit_oom" L
+		  " 1\n" END_FROM("panic", "reason=\"guest_oom\",signal=\"SIGKILL\"") },
+		{ { .status_known = true,
+		    .guest = { .code_known = true, .code = 3, .code_from = "told" } },
+		  "fly_instance_exit_vm_code" L " 0\nfly_instance_exit_code" L
+		  " 3\nfly_instance_exit_oom" L " 0\n" END_FROM("told", "reason=\"exited\"") },
+		{ { .status_known = true, .guest = { .panicked = true, .code_from = "" } },
+		  "fly_instance_exit_vm_code" L " 0\nfly_instance_exit_oom" L
+		  " 0\n" END("reason=\"guest_panic\"") },
+		{ { .status_known = true,
+		    .wait_status = SIGKILL,
+		    .oom_killed = true,
+		    .guest = { .code_known = true, .oom = true, .code_from = "process" } },
+		  "fly_instance_exit_vm_code" L " 137\nfly_instance_exit_code" L
+		  " 0\nfly_instance_exit_oom" L
+		  " 1\n" END_FROM("process", "reason=\"host_oom\",signal=\"SIGKILL\"") },
 	};
 
 	(void)state;
@@ -166,18 +168,13 @@ static void test_ends(void **state)
 		_cleanup_(batch_freep) struct batch *b = new_batch();
 		struct source *src = open_source(HOLD_S * 1000);
 		struct vm vm = vm_named(1, "i1");
+		struct vm_exit how = rows[i].how;
 
 		unit_note("%zu", i);
 		assert_int_equal(0, life_source.vm_added(src, &vm));
 		assert_int_equal(0, batch_begin_vm(b, &vm, 1));
-		if (rows[i].guest_code >= 0) {
-			assert_int_equal(0, batch_add(b, FLY_INSTANCE_EXIT_CODE, NULL,
-			                              rows[i].guest_code));
-			assert_int_equal(0, batch_add(b, FLY_INSTANCE_EXIT_OOM, NULL,
-			                              rows[i].guest_oom));
-		}
 		batch_begin_source(b);
-		life_source.vm_exited(src, &vm, &rows[i].how, 1, b);
+		life_source.vm_exited(src, &vm, &how, 1, b);
 		life_source.vm_gone(src, &vm);
 		assert_text(b, rows[i].want);
 		assert_tick(src, rows[i].want); /* it is said again */
@@ -187,7 +184,7 @@ static void test_ends(void **state)
 
 static void end(struct source *src, const struct vm *vm, int status)
 {
-	const struct vm_exit how = { .status_known = true, .wait_status = status };
+	struct vm_exit how = { .status_known = true, .wait_status = status };
 	_cleanup_(batch_freep) struct batch *b = new_batch();
 
 	life_source.vm_exited(src, vm, &how, 1, b);
@@ -232,7 +229,7 @@ static void test_no_holding(void **state)
 /* The daemon's own steps: last samples, stale marks for the rest, and one end at the very end. */
 static void test_with_stale_marks(void **state)
 {
-	const struct vm_exit how = { .status_known = true, .wait_status = SIGKILL };
+	struct vm_exit how = { .status_known = true, .wait_status = SIGKILL };
 	struct source *src = open_source(HOLD_S * 1000);
 	struct vm vm = vm_named(1, "i1");
 	_cleanup_(batch_freep) struct batch *before = new_batch(), *at_end = new_batch();

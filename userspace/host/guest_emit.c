@@ -164,6 +164,7 @@ static const struct {
 	enum series_id first, last; /* rows of the family */
 	int (*emit)(const struct guest_sample *s, struct guest_floor *floor, struct batch *out);
 } families[GUEST_FAMILIES] = {
+	/* what is not here has no series: it is for the end */
 	[GUEST_MEMORY] = { FLY_INSTANCE_MEMORY_MEM_TOTAL, FLY_INSTANCE_MEMORY_VMALLOC_CHUNK,
 	                   emit_memory },
 	[GUEST_PRESSURE] = { FLY_INSTANCE_MEMORY_PRESSURE_SOME, FLY_INSTANCE_MEMORY_PRESSURE_FULL,
@@ -184,7 +185,7 @@ int guest_emit(const struct guest_sample *s, struct guest_floor *floor, struct b
 	int r = batch_add(out, FLY_INSTANCE_UPTIME_SECONDS, NULL, (double)s->boot_ns);
 
 	for (unsigned i = 0; i < GUEST_FAMILIES && r == 0; i++) {
-		if (s->valid >> i & 1)
+		if (families[i].emit && (s->valid >> i & 1))
 			r = families[i].emit(s, floor, out);
 	}
 	return r;
@@ -193,8 +194,9 @@ int guest_emit(const struct guest_sample *s, struct guest_floor *floor, struct b
 void guest_emit_nothing(uint32_t set, struct batch *out)
 {
 	for (unsigned i = 0; i < GUEST_FAMILIES; i++) {
-		for (unsigned id = families[i].first; (set >> i & 1) && id <= families[i].last;
-		     id++)
+		if (!families[i].emit || !(set >> i & 1))
+			continue;
+		for (unsigned id = families[i].first; id <= families[i].last; id++)
 			batch_hold(out, (enum series_id)id);
 	}
 }

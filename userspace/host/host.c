@@ -35,6 +35,7 @@
 #include "userspace/host/sources.h"
 #include "userspace/host/stale.h"
 #include "userspace/host/stamp.h"
+#include "userspace/host/vm_age.h"
 #include "userspace/host/vm_life.h"
 #include "userspace/wire/http_client.h"
 
@@ -78,9 +79,41 @@ struct host {
 	struct stamper stamper;
 	struct own_series own;
 	uint64_t n_lost_seen;
-	int epoll_fd, timer_fd, sample_fd, signal_fd;
+	uint64_t young_until_ns; /* VMs are, as far as is known */
+	int epoll_fd, timer_fd, sample_fd, young_fd, signal_fd;
 	bool ending, in_life;
 };
+
+/* ---- young VMs ------------------------------------------------------------------------------ */
+
+static void arm_young(const struct host *h, bool on)
+{
+	const struct timespec second = { .tv_sec = 1 };
+	const struct itimerspec each_second = { second, second }, off = { 0 };
+
+	(void)timerfd_settime(h->young_fd, 0, on ? &each_second : &off, NULL);
+}
+
+static void look_soon_while_young(struct host *h)
+{
+	const bool armed = h->young_until_ns != 0;
+
+	h->young_until_ns = clock_mono_ns() + (VM_YOUNG_S + 1) * 1000000000ull;
+	if (!armed)
+		arm_young(h, true);
+}
+
+static void on_young(struct host *h)
+{
+	uint64_t n;
+
+	(void)!read(h->young_fd, &n, sizeof(n)); /* only to make it unreadable again */
+	sources_look_soon(h->sources);
+	if (clock_mono_ns() < h->young_until_ns)
+		return;
+	h->young_until_ns = 0;
+	arm_young(h, false);
+}
 
 /* ---- VMs and processes ---------------------------------------------------------------------- */
 
@@ -92,6 +125,7 @@ static void on_vm_added(void *ctx, const struct vm *vm)
 	         I64("pid", vm->pid), U64("vcpus", vm->n_vcpus), U64("disks", vm->n_disks),
 	         U64("taps", vm->n_taps));
 	sources_vm_added(h->sources, vm);
+	look_soon_while_young(h);
 	if (scraper_vm_added(h->scraper, vm) < 0)
 		log_warn("scrape: no memory for the VM's endpoints",
 		         STRV("instance", vm->instance));
@@ -111,8 +145,11 @@ static void on_vm_gone(void *ctx, const struct vm *vm, const struct vm_exit *how
 		sources_vm_gone(h->sources, vm);
 		return; /* the next tick marks them */
 	}
-	if (how)
-		sources_vm_exited(h->sources, vm, how, now_ms, b);
+	if (how) {
+		struct vm_exit found = *how; /* and what the sources add */
+
+		sources_vm_exited(h->sources, vm, &found, now_ms, b);
+	}
 	sources_vm_gone(h->sources, vm);
 	(void)stale_mark_vm(b, h->last, vm->id, now_ms);
 	if (MEM_GROW(h->ended, h->ended_cap, h->n_ended + 1) == 0)
@@ -436,10 +473,16 @@ static int open_fds(struct host *h)
 	h->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	h->timer_fd = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
 	h->sample_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	h->young_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	h->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (h->epoll_fd < 0 || h->timer_fd < 0 || h->sample_fd < 0 || h->signal_fd < 0)
+	if (h->epoll_fd < 0 || h->timer_fd < 0 || h->sample_fd < 0 || h->young_fd < 0 ||
+	    h->signal_fd < 0)
 		return neg_errno();
-	const int fds[] = { h->timer_fd, h->sample_fd, h->signal_fd, registry_fd(h->registry),
+	const int fds[] = { h->timer_fd,
+		            h->sample_fd,
+		            h->young_fd,
+		            h->signal_fd,
+		            registry_fd(h->registry),
 		            h->life ? vm_life_fd(h->life) : -1 };
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(fds); i++) {
@@ -516,7 +559,7 @@ int host_open(struct host **ret, struct host_conf *conf, const char *path,
 	}
 	h->conf = conf;
 	h->path = path;
-	h->epoll_fd = h->timer_fd = h->sample_fd = h->signal_fd = -1;
+	h->epoll_fd = h->timer_fd = h->sample_fd = h->young_fd = h->signal_fd = -1;
 	h->sampler = (struct sampler)SAMPLER_INIT;
 	h->extras = *extras;
 	if (extras->simulate)
@@ -544,6 +587,8 @@ static void dispatch(struct host *h, int fd)
 		on_timer(h);
 	else if (fd == h->sample_fd)
 		on_sample(h);
+	else if (fd == h->young_fd)
+		on_young(h);
 	else if (fd == registry_fd(h->registry))
 		registry_dispatch(h->registry);
 	else
@@ -618,6 +663,7 @@ void host_close(struct host *h)
 	close_fd(h->epoll_fd);
 	close_fd(h->timer_fd);
 	close_fd(h->sample_fd);
+	close_fd(h->young_fd);
 	close_fd(h->signal_fd);
 	conf_free(h->conf);
 	free(h);

@@ -15,6 +15,7 @@
 #include "userspace/host/catalog.h"
 #include "userspace/host/cpu_class.h"
 #include "userspace/host/delivery/destination_conf.h"
+#include "userspace/host/guest_console.h"
 #include "userspace/host/label_text.h"
 #include "userspace/host/vm.h"
 
@@ -196,6 +197,16 @@ static int check_addresses(const struct host_conf *c, struct err *e)
 	return 0;
 }
 
+static int check_console_pattern(const struct host_conf *c, struct err *e)
+{
+	struct console_pattern *p;
+	int r = console_pattern_new(&p, c->exits_console_pattern, e);
+
+	if (r == 0)
+		console_pattern_free(p);
+	return r;
+}
+
 static int check_scrape(const struct scrape_conf *c, struct err *e)
 {
 	if (c->timeout_ms > c->interval_ms)
@@ -267,6 +278,8 @@ static int check(const struct host_conf *c, const char *const *known, struct err
 		r = check_templates(c, e);
 	if (r == 0)
 		r = check_scrape(&c->scrape, e);
+	if (r == 0)
+		r = check_console_pattern(c, e);
 	if (r == 0)
 		r = check_destinations(c, e);
 	if (r == 0)

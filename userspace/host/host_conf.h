@@ -25,6 +25,7 @@ struct host_conf {
 	struct conf_structs cpu_classes; /* of struct cpu_class */
 	bool peaks_enabled, own_series_enabled, hist_run_delay, hist_disk_latency;
 	int64_t exits_hold_ms;
+	char *exits_console_pattern;
 	char *volumes_socket;
 	double peaks_cpu_max_ratio;
 	bool discovery_enabled;

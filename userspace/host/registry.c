@@ -348,6 +348,8 @@ static void overlay_spec(const struct registry *r, struct vm *vm, const struct v
 	overlay_scrapes(r, vm, s);
 	COPY(vm->cpu_class, s->cpu_class);
 	COPY(vm->kernel_profile, s->kernel_profile);
+	COPY(vm->console, s->console);
+	COPY(vm->main_process, s->main_process);
 	if (s->vcpus > 0)
 		vm->n_vcpus_spec = (uint32_t)s->vcpus;
 	if (s->memory_bytes > 0)

@@ -4,7 +4,8 @@
 /*
  * A source turns one kernel interface into samples. The daemon drives all of them the same way:
  *
- *	open -> { set_conf | vm_added | vm_exited | vm_gone | begin | collect | sample }* -> free
+ *	open -> { set_conf | vm_added | vm_exited | vm_gone | begin | collect | look_soon |
+ *	         sample }* -> free
  *
  * always from the collector thread. What is NULL in the table is left out.
  *
@@ -36,9 +37,10 @@ struct source_ops {
 	int (*vm_added)(struct source *src, const struct vm *vm);
 	/*
 	 * The VM's process has ended: a last chance to append samples of it, before vm_gone().
-	 * Not called for a VM that goes away to come back with another description.
+	 * Not called for a VM that goes away to come back with another description. What a source
+	 * finds out goes on to the later ones in @how.
 	 */
-	void (*vm_exited)(struct source *src, const struct vm *vm, const struct vm_exit *how,
+	void (*vm_exited)(struct source *src, const struct vm *vm, struct vm_exit *how,
 	                  int64_t now_ms, struct batch *out);
 	/* Also after a failed vm_added(). */
 	void (*vm_gone)(struct source *src, const struct vm *vm);
@@ -51,6 +53,8 @@ struct source_ops {
 	 * more); what was appended before stays valid.
 	 */
 	int (*collect)(struct source *src, int64_t now_ms, struct batch *out, struct err *e);
+	/* Once a second while a VM is young (VM_YOUNG_S): for what may be gone by the next tick. */
+	void (*look_soon)(struct source *src);
 	/* Some ten times a second (sources_sample()): for peaks inside the interval. */
 	int (*sample)(struct source *src, uint64_t mono_ns);
 	void (*free)(struct source *src); /* NULL is fine, half-opened is fine */

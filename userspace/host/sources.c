@@ -152,8 +152,8 @@ void sources_vm_gone(struct sources *s, const struct vm *vm)
 	}
 }
 
-void sources_vm_exited(struct sources *s, const struct vm *vm, const struct vm_exit *how,
-                       int64_t now_ms, struct batch *out)
+void sources_vm_exited(struct sources *s, const struct vm *vm, struct vm_exit *how, int64_t now_ms,
+                       struct batch *out)
 {
 	for (size_t i = 0; i < s->n; i++) {
 		if (!s->slots[i].src || !s->slots[i].ops->vm_exited)
@@ -224,6 +224,14 @@ void sources_collect(struct sources *s, const struct registry *vms, int64_t now_
 	for (size_t i = 0; i < s->n; i++) {
 		if (s->slots[i].src)
 			collect_slot(s, &s->slots[i], now_ms, out);
+	}
+}
+
+void sources_look_soon(struct sources *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		if (s->slots[i].src && s->slots[i].ops->look_soon)
+			s->slots[i].ops->look_soon(s->slots[i].src);
 	}
 }
 

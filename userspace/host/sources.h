@@ -40,13 +40,16 @@ void sources_set_conf(struct sources *s, const struct host_conf *conf);
 
 void sources_vm_added(struct sources *s, const struct vm *vm);
 /* The last samples of a VM whose process ended; sources_vm_gone() follows. */
-void sources_vm_exited(struct sources *s, const struct vm *vm, const struct vm_exit *how,
-                       int64_t now_ms, struct batch *out);
+void sources_vm_exited(struct sources *s, const struct vm *vm, struct vm_exit *how, int64_t now_ms,
+                       struct batch *out);
 void sources_vm_gone(struct sources *s, const struct vm *vm);
 
 /* Opens what is off and due, telling it of @vms; then collects from what is on. */
 void sources_collect(struct sources *s, const struct registry *vms, int64_t now_ms,
                      struct batch *out);
+
+/* Once a second while a VM is young. */
+void sources_look_soon(struct sources *s);
 
 /* For peaks between collections: once for each window. Returns the CPU time that it took, in ns. */
 uint64_t sources_sample(struct sources *s, uint64_t mono_ns);

@@ -50,6 +50,8 @@ struct vm_spec {
 	char kind[32];                /* "" or "postgres" */
 	uint64_t pid;                 /* 0 = not said */
 	char pid_file[SPEC_PATH_CAP]; /* "" = not said; so are all texts */
+	char console[SPEC_PATH_CAP];  /* file of what the guest's console says */
+	char main_process[16];        /* of the guest, as its kernel calls it */
 	char cgroup[SPEC_PATH_CAP];   /* folder of the VM's cgroup */
 	uint64_t vcpus, memory_bytes; /* 0 = not said */
 	struct spec_tap taps[VM_TAPS_MAX];

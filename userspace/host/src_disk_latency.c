@@ -328,8 +328,8 @@ static int disk_latency_collect(struct source *src, int64_t now_ms, struct batch
 	return r < 0 ? err_set(e, r, "disk_latency: %s", strerror(-r)) : 0;
 }
 
-static void disk_latency_vm_exited(struct source *src, const struct vm *vm,
-                                   const struct vm_exit *how, int64_t now_ms, struct batch *out)
+static void disk_latency_vm_exited(struct source *src, const struct vm *vm, struct vm_exit *how,
+                                   int64_t now_ms, struct batch *out)
 {
 	(void)how;
 	for (size_t i = 0; i < src->n_vms; i++) {

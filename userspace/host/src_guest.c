@@ -25,17 +25,19 @@
 #include "userspace/host/guest/locate.h"
 #include "userspace/host/guest/profile_dir.h"
 #include "userspace/host/guest_emit.h"
+#include "userspace/host/guest_exit.h"
 #include "userspace/host/host_conf.h"
 #include "userspace/host/source.h"
 #include "userspace/host/vm.h"
 #include "userspace/host/vm_age.h"
 
-#define SECOND_NS        1000000000ull
-#define STARTING_NS      (60 * SECOND_NS)  /* a VM may take so long until its kernel is there */
-#define RETRY_NS         (SECOND_NS / 2)   /* between looks for a kernel that should come */
-#define RETRY_SELDOM_NS  (300 * SECOND_NS) /* for one that did not */
-#define SILENT_NS        (60 * SECOND_NS)  /* a guest whose clock stands still so long is not up */
-#define NO_PROFILE_WORDS "no profile of its kernel"
+#define SECOND_NS           1000000000ull
+#define STARTING_NS         (60 * SECOND_NS)  /* a VM may take so long until its kernel is there */
+#define RETRY_NS            (SECOND_NS / 2)   /* between looks for a kernel that should come */
+#define RETRY_SELDOM_NS     (300 * SECOND_NS) /* for one that did not */
+#define SILENT_NS           (60 * SECOND_NS)  /* a guest whose clock stands still is not up */
+#define NO_PROFILE_WORDS    "no profile of its kernel"
+#define FAMILIES_OF_THE_END (1u << GUEST_MAIN | 1u << GUEST_LOG | 1u << GUEST_OOM)
 
 enum view {
 	VIEW_STARTING,
@@ -49,6 +51,7 @@ struct slot {
 	struct guest *guest; /* VIEW_READ */
 	const struct profile *profile;
 	struct guest_floor floor;
+	struct guest_exit exit;
 	uint64_t next_try_ns, lost_ns; /* lost: when the view was lost; 0 = never had */
 	uint64_t updated_ns, moved_ns; /* the guest's clock, and when it moved last */
 	bool told;                     /* why there is no view */
@@ -56,6 +59,7 @@ struct slot {
 
 struct source {
 	struct profile_dir *dir;
+	struct guest_exits *exits;
 	struct mem_cache *cache;
 	struct guest_sample *sample; /* scratch */
 	struct slot **slots;
@@ -70,9 +74,10 @@ static void slot_detach(struct slot *s)
 	s->profile = NULL;
 }
 
-static void slot_free(struct slot *s)
+static void slot_free(struct source *src, struct slot *s)
 {
 	slot_detach(s);
+	guest_exit_done(src->exits, &s->exit);
 	free(s);
 }
 
@@ -81,7 +86,8 @@ static void guest_source_free(struct source *src)
 	if (!src)
 		return;
 	for (size_t i = 0; i < src->n; i++)
-		slot_free(src->slots[i]);
+		slot_free(src, src->slots[i]);
+	guest_exits_free(src->exits);
 	free(src->slots);
 	free(src->sample);
 	free(src->cache);
@@ -101,13 +107,17 @@ static int guest_source_open(struct source **ret, const struct host_conf *conf, 
 {
 	_cleanup_(guest_source_freep) struct source *src = mem_zalloc(1, sizeof(*src));
 
-	(void)e;
+	int r;
+
 	if (!src)
 		return -ENOMEM;
 	src->cache = mem_zalloc(1, sizeof(*src->cache));
 	src->sample = mem_zalloc(1, sizeof(*src->sample));
 	if (!src->cache || !src->sample || profile_dir_new(&src->dir, conf->guest_profiles) < 0)
 		return -ENOMEM;
+	r = guest_exits_new(&src->exits, conf, e);
+	if (r < 0)
+		return r;
 	(void)profile_dir_refresh(src->dir, on_bad_profile, NULL);
 	if (profile_dir_n(src->dir) == 0)
 		log_info("guest: no profiles, so all VMs are only seen from the host",
@@ -120,7 +130,8 @@ static int guest_source_vm_added(struct source *src, const struct vm *vm)
 {
 	struct slot *s = mem_zalloc(1, sizeof(*s));
 
-	if (!s || MEM_GROW(src->slots, src->cap, src->n + 1) < 0) {
+	if (!s || MEM_GROW(src->slots, src->cap, src->n + 1) < 0 ||
+	    guest_exit_begin(src->exits, &s->exit, vm) < 0) {
 		free(s);
 		return -ENOMEM;
 	}
@@ -134,7 +145,7 @@ static void guest_source_vm_gone(struct source *src, const struct vm *vm)
 	for (size_t i = 0; i < src->n; i++) {
 		if (src->slots[i]->vm->id != vm->id)
 			continue;
-		slot_free(src->slots[i]);
+		slot_free(src, src->slots[i]);
 		src->slots[i] = src->slots[--src->n];
 		return;
 	}
@@ -161,6 +172,7 @@ static void give_up(const struct source *src, struct slot *s, const char *why)
 
 static void take(struct slot *s, struct guest *g, uint64_t now_ns)
 {
+	guest_set_main(g, s->vm->main_process);
 	s->guest = g;
 	s->profile = profile_ref(guest_profile(g));
 	s->view = VIEW_READ;
@@ -230,6 +242,7 @@ static int emit(struct source *src, struct slot *s, uint64_t now_ns, struct batc
 		log_info("guest: its kernel is gone, looking for the next",
 		         STRV("instance", s->vm->instance));
 		slot_detach(s);
+		guest_exit_forget(src->exits, &s->exit);
 		s->view = VIEW_STARTING;
 		s->lost_ns = now_ns;
 		s->next_try_ns = 0;
@@ -237,6 +250,7 @@ static int emit(struct source *src, struct slot *s, uint64_t now_ns, struct batc
 	guest_emit_nothing(families & ~src->sample->valid, out);
 	if (r < 0)
 		return 0;
+	guest_exit_note(src->exits, &s->exit, src->sample);
 	note_life(s, src->sample, now_ns);
 	if (now_ns - s->moved_ns > SILENT_NS)
 		batch_change(out, FLY_INSTANCE_UP, 0);
@@ -267,15 +281,36 @@ static int guest_source_collect(struct source *src, int64_t now_ms, struct batch
 	return r;
 }
 
-/* What the host saw of a VM must not end what the guest has counted. */
-static void guest_source_vm_exited(struct source *src, const struct vm *vm,
-                                   const struct vm_exit *how, int64_t now_ms, struct batch *out)
+/* An app may start and end between two ticks: where it is must be known by then. */
+static void guest_source_look_soon(struct source *src)
 {
-	(void)how;
 	for (size_t i = 0; i < src->n; i++) {
-		if (src->slots[i]->vm->id == vm->id && src->slots[i]->view != VIEW_NONE &&
-		    batch_begin_vm(out, vm, now_ms) == 0)
+		struct slot *s = src->slots[i];
+		uint64_t now_ns = clock_mono_ns();
+
+		if (vm_age_ns(s->vm) > VM_YOUNG_S * SECOND_NS)
+			continue;
+		if (s->view == VIEW_STARTING)
+			try_attach(src, s, now_ns);
+		if (s->view == VIEW_READ && guest_sample(s->guest, src->cache, FAMILIES_OF_THE_END,
+		                                         now_ns, src->sample) == 0)
+			guest_exit_note(src->exits, &s->exit, src->sample);
+	}
+}
+
+/* What the host saw of a VM must not end what the guest has counted. */
+static void guest_source_vm_exited(struct source *src, const struct vm *vm, struct vm_exit *how,
+                                   int64_t now_ms, struct batch *out)
+{
+	for (size_t i = 0; i < src->n; i++) {
+		struct slot *s = src->slots[i];
+
+		if (s->vm->id != vm->id)
+			continue;
+		guest_exit_conclude(src->exits, &s->exit, how);
+		if (s->view != VIEW_NONE && batch_begin_vm(out, vm, now_ms) == 0)
 			guest_emit_nothing(~0u, out);
+		return;
 	}
 }
 
@@ -286,5 +321,6 @@ const struct source_ops guest_source = {
 	.vm_exited = guest_source_vm_exited,
 	.vm_gone = guest_source_vm_gone,
 	.collect = guest_source_collect,
+	.look_soon = guest_source_look_soon,
 	.free = guest_source_free,
 };

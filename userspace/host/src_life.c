@@ -6,11 +6,12 @@
  *          that nothing happened. When its process ends, what the host knows is said at once:
  *
  *	exit_vm_code  status of the monitor, or 128 + the signal that killed it
- *	exit_oom      1 when the host's OOM killer chose it
- *	exit_info     reason and signal as labels: exited, killed, host_oom, guest_oom, unknown
+ *	exit_code     of the guest's app, as the source that reads guests found out; else none
+ *	exit_oom      1 when the host's OOM killer chose it, or the guest's own chose its app
+ *	exit_info     as labels: the reason (reason_of()); the signal that ended the monitor, else
+ *	              the one that ended the app; what tells the exit code (guest/ending.h)
  *
- *          The source is the last one: what a source before it has said of the guest's own end (its
- *          exit code, its OOM killer) has been said already, and goes before.
+ *          The source is the last one: what others find out of the end is there by then.
  * Holding  These samples are then repeated for a while (exits.hold), because who asks or alerts
  *          looks at the last minutes and not at one instant; at the end they are marked stale. A VM
  *          of the same name that starts meanwhile takes their place.
@@ -150,45 +151,53 @@ static int emit_running(const struct vm *vm, int64_t now_ms, struct batch *out)
 
 /* ---- one that ended ------------------------------------------------------------------------- */
 
-static bool guest_had_oom(const struct batch *out, const struct vm *vm)
-{
-	for (size_t i = 0; i < batch_n_samples(out); i++) {
-		if (batch_sample_vm_id(out, i) == vm->id &&
-		    batch_sample_series(out, i) == FLY_INSTANCE_EXIT_OOM)
-			return batch_sample_value(out, i) > 0;
-	}
-	return false;
-}
-
-static const char *reason_of(const struct vm_exit *how, bool guest_oom)
+static const char *reason_of(const struct vm_exit *how)
 {
 	if (how->oom_killed)
 		return "host_oom";
-	if (guest_oom)
+	if (how->guest.oom)
 		return "guest_oom";
 	if (!how->status_known)
 		return "unknown";
-	return WIFSIGNALED(how->wait_status) ? "killed" : "exited";
+	if (WIFSIGNALED(how->wait_status))
+		return "killed";
+	return how->guest.panicked ? "guest_panic" : "exited";
 }
 
-static void emit_end(const struct vm *vm, const struct vm_exit *how, struct batch *out)
+/* Of the monitor, else of the app in the guest; 0 = none. */
+static int signal_of(const struct vm_exit *how)
 {
-	const bool killed = how->status_known && WIFSIGNALED(how->wait_status);
-	const bool guest_oom = guest_had_oom(out, vm);
-	const char *name = killed ? sigabbrev_np(WTERMSIG(how->wait_status)) : NULL;
-	char signal_name[24] = "";
-	const char *extra[] = { reason_of(how, guest_oom), signal_name };
+	if (how->status_known && WIFSIGNALED(how->wait_status))
+		return WTERMSIG(how->wait_status);
+	return how->guest.signal;
+}
 
-	if (killed && name)
-		(void)snprintf(signal_name, sizeof(signal_name), "SIG%s", name);
-	else if (killed)
-		(void)snprintf(signal_name, sizeof(signal_name), "%d", WTERMSIG(how->wait_status));
+static void emit_info_of_end(const struct vm_exit *how, struct batch *out)
+{
+	const int number = signal_of(how);
+	const char *name = number > 0 ? sigabbrev_np(number) : NULL;
+	char text[24] = "";
+	const char *extra[] = { reason_of(how), text,
+		                how->guest.code_from ? how->guest.code_from : "" };
+
+	if (name)
+		(void)snprintf(text, sizeof(text), "SIG%s", name);
+	else if (number > 0)
+		(void)snprintf(text, sizeof(text), "%d", number);
+	(void)batch_add(out, FLY_INSTANCE_EXIT_INFO, extra, 1);
+}
+
+static void emit_end(const struct vm_exit *how, struct batch *out)
+{
 	if (how->status_known)
 		(void)batch_add(out, FLY_INSTANCE_EXIT_VM_CODE, NULL,
-		                killed ? SIGNAL_CODE_MIN + WTERMSIG(how->wait_status)
-		                       : WEXITSTATUS(how->wait_status));
-	(void)batch_add(out, FLY_INSTANCE_EXIT_OOM, NULL, how->oom_killed);
-	(void)batch_add(out, FLY_INSTANCE_EXIT_INFO, extra, 1);
+		                WIFSIGNALED(how->wait_status)
+		                        ? SIGNAL_CODE_MIN + WTERMSIG(how->wait_status)
+		                        : WEXITSTATUS(how->wait_status));
+	if (how->guest.code_known)
+		(void)batch_add(out, FLY_INSTANCE_EXIT_CODE, NULL, how->guest.code);
+	(void)batch_add(out, FLY_INSTANCE_EXIT_OOM, NULL, how->oom_killed || how->guest.oom);
+	emit_info_of_end(how, out);
 }
 
 /* Takes the rows about the end, whichever source they are from. */
@@ -224,12 +233,12 @@ static void hold(struct source *src, const struct vm *vm, const struct batch *ou
 	src->held[src->n_held++] = h;
 }
 
-static void life_vm_exited(struct source *src, const struct vm *vm, const struct vm_exit *how,
+static void life_vm_exited(struct source *src, const struct vm *vm, struct vm_exit *how,
                            int64_t now_ms, struct batch *out)
 {
 	if (batch_begin_vm(out, vm, now_ms) < 0)
 		return;
-	emit_end(vm, how, out);
+	emit_end(how, out);
 	if (src->conf->exits_hold_ms > 0)
 		hold(src, vm, out);
 }

@@ -271,7 +271,7 @@ static int run_delay_collect(struct source *src, int64_t now_ms, struct batch *o
 	return r;
 }
 
-static void run_delay_vm_exited(struct source *src, const struct vm *vm, const struct vm_exit *how,
+static void run_delay_vm_exited(struct source *src, const struct vm *vm, struct vm_exit *how,
                                 int64_t now_ms, struct batch *out)
 {
 	(void)how;

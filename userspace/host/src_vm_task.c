@@ -348,7 +348,7 @@ static int vm_task_collect(struct source *src, int64_t now_ms, struct batch *out
 	return r;
 }
 
-static void vm_task_vm_exited(struct source *src, const struct vm *vm, const struct vm_exit *how,
+static void vm_task_vm_exited(struct source *src, const struct vm *vm, struct vm_exit *how,
                               int64_t now_ms, struct batch *out)
 {
 	struct vm_slot *slot = slot_of(src, vm);

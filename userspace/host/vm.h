@@ -24,6 +24,7 @@
 #define VM_VCPUS_MAX   256
 #define VM_LABEL_CAP   128 /* bytes of app, region, …, NUL included */
 #define VM_DEVICE_CAP  32
+#define VM_PATH_CAP    256
 
 #define VM_ADDRESSES_MAX 8
 #define VM_HOSTNAMES_MAX 16
@@ -73,6 +74,8 @@ struct vm {
 	char org[64], app[VM_LABEL_CAP], region[VM_LABEL_CAP], host[8], instance[VM_LABEL_CAP];
 	char process_group[VM_LABEL_CAP], cpu_class[32]; /* "" = not said */
 	char kernel_profile[VM_LABEL_CAP];               /* "" = any */
+	char console[VM_PATH_CAP]; /* file of what its console says; "" = not said */
+	char main_process[16];     /* its app's process in the guest; "" = not said */
 	enum vmm_kind vmm;
 	bool kvm;              /* vCPUs run guest code through KVM; false = emulation (TCG) */
 	pid_t pid;             /* of the VMM */

@@ -2,6 +2,7 @@
 #include "userspace/host/guest/guest.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,7 @@ struct guest {
 	struct space s;
 	struct envelope clock;
 	uint64_t fixed_now_ns; /* guest_set_now(); 0 = by the envelope */
+	char main_comm[GUEST_COMM_CAP];
 };
 
 #define NEEDS_1(need) (1u << (need))
@@ -39,6 +41,8 @@ static const struct family {
 	[GUEST_FILES] = { "files", NEEDS_1(NEED_FILES), walk_files },
 	[GUEST_MOUNTS] = { "mounts", NEEDS_1(NEED_MOUNTS), walk_mounts },
 	[GUEST_OOM] = { "oom", NEEDS_1(NEED_OOM), walk_oom },
+	[GUEST_MAIN] = { "main", NEEDS_1(NEED_TASKS) | NEEDS_1(NEED_MOUNTS), walk_main },
+	[GUEST_LOG] = { "log", NEEDS_1(NEED_LOG), walk_log },
 };
 
 static const char *const memory_names[GUEST_MEM_N] = {
@@ -75,6 +79,11 @@ const struct profile *guest_profile(const struct guest *g)
 void guest_set_now(struct guest *g, uint64_t mono_ns)
 {
 	g->fixed_now_ns = mono_ns;
+}
+
+void guest_set_main(struct guest *g, const char *comm)
+{
+	(void)snprintf(g->main_comm, sizeof(g->main_comm), "%s", comm);
 }
 
 void guest_record(struct guest *g, void (*record)(void *ctx, uint64_t pfn, const uint8_t *bytes),
@@ -271,7 +280,9 @@ static void read_families(struct guest *g, struct walk *w, uint32_t wanted)
 int guest_sample(struct guest *g, struct mem_cache *cache, uint32_t wanted, uint64_t host_ns,
                  struct guest_sample *ret)
 {
-	struct walk w = { .m = &g->m, .p = g->p, .s = &g->s, .out = ret };
+	struct walk w = {
+		.m = &g->m, .p = g->p, .s = &g->s, .main_comm = g->main_comm, .out = ret
+	};
 	int r;
 
 	*ret = (struct guest_sample){ 0 };

@@ -41,6 +41,8 @@ enum guest_family {
 	GUEST_FILES,
 	GUEST_MOUNTS,
 	GUEST_OOM,
+	GUEST_MAIN,
+	GUEST_LOG,
 	GUEST_FAMILIES
 };
 
@@ -145,6 +147,29 @@ struct guest_mount { /* as statfs(2) says */
 	uint64_t block_bytes, blocks, blocks_free, blocks_avail;
 };
 
+#define GUEST_COMM_CAP 16
+
+/*
+ * The process that a guest is for: the oldest that its first process has started, or the oldest of
+ * the name that guest_set_main() gave. The addresses are in the monitor's memory, 0 of an image:
+ * there its end can be read even when it has ended and is gone from all lists, for a while.
+ */
+struct guest_main {
+	bool there;  /* the first process has started one */
+	bool exited; /* and nobody has asked for its exit code yet */
+	uint32_t pid;
+	int32_t exit_code; /* as wait(2) gives it */
+	uint64_t start_ns; /* with the number, its identity */
+	char comm[GUEST_COMM_CAP];
+	uint64_t pid_hva, start_hva, state_hva, code_hva;
+};
+
+#define GUEST_EXIT_STATES 0x30 /* EXIT_DEAD, EXIT_ZOMBIE: of exit_state, once it has ended */
+
+struct guest_log { /* in the monitor's memory: klog.h says what it is */
+	uint64_t text_hva, bytes, head_hva, id_hva;
+};
+
 struct guest_sample {
 	uint32_t valid;   /* bit for each family that was read */
 	uint64_t mono_ns; /* the guest's clocks, as estimated for the moment of the sample */
@@ -162,6 +187,8 @@ struct guest_sample {
 	struct guest_mount mounts[GUEST_MOUNTS_MAX];
 	uint64_t files, files_max; /* open, and how many may be */
 	uint64_t oom_kills;
+	struct guest_main main;
+	struct guest_log log;
 };
 
 struct guest;
@@ -198,6 +225,9 @@ int guest_memory_end(struct guest *g, struct mem_cache *cache, uint64_t *ret_gpa
  * whose clock no host's clock can tell. 0: by the host's clock again.
  */
 void guest_set_now(struct guest *g, uint64_t mono_ns);
+
+/* What the main process is called (/proc/PID/comm), from now on; "": the oldest is it. */
+void guest_set_main(struct guest *g, const char *comm);
 
 /* For image.h: pages that are read from now on, all of them anew; finding the kernel once more. */
 void guest_record(struct guest *g, void (*record)(void *ctx, uint64_t pfn, const uint8_t *bytes),

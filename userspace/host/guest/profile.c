@@ -45,7 +45,8 @@ static const char *const needs[] = {
 	[NEED_DISK] = "disk",   [NEED_NET] = "net",       [NEED_VIRTIO_NET] = "virtio_net",
 	[NEED_FILES] = "files", [NEED_MOUNTS] = "mounts", [NEED_EXT4] = "ext4",
 	[NEED_XFS] = "xfs",     [NEED_BTRFS] = "btrfs",   [NEED_OVERLAY] = "overlay",
-	[NEED_OOM] = "oom",     [NEED_ANY] = "any",
+	[NEED_OOM] = "oom",     [NEED_LOG] = "log",       [NEED_TASKS] = "tasks",
+	[NEED_ANY] = "any",
 };
 
 const char *profile_need_name(enum profile_need need)

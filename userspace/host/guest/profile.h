@@ -44,6 +44,8 @@ enum profile_need {
 	NEED_BTRFS,
 	NEED_OVERLAY,
 	NEED_OOM,
+	NEED_LOG,
+	NEED_TASKS,
 	NEEDS,
 	NEED_ANY = NEEDS,
 };

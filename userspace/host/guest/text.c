@@ -95,6 +95,13 @@ static void put_pressure(const struct guest_sample *s, struct buf *out)
 	}
 }
 
+static void put_main(const struct guest_sample *s, struct buf *out)
+{
+	if (s->main.there)
+		buf_printf(out, "%u (%s) %" PRIu64 "\n", s->main.pid, s->main.comm,
+		           s->main.start_ns);
+}
+
 static const struct {
 	const char *name;
 	enum guest_family family;
@@ -109,6 +116,7 @@ static const struct {
 	{ "statfs", GUEST_MOUNTS, put_mounts },
 	{ "vmstat", GUEST_OOM, put_oom },
 	{ "pressure", GUEST_PRESSURE, put_pressure },
+	{ "main", GUEST_MAIN, put_main },
 };
 
 void guest_text_write(const struct guest_sample *s, struct buf *out)

@@ -27,6 +27,7 @@ struct walk {
 	uint64_t possible[WALK_CPU_WORDS], online[WALK_CPU_WORDS]; /* CPUs */
 	uint64_t now_ns, updated_ns; /* the guest's monotonic clock: now, and when last updated */
 	uint64_t tick_ns;            /* of a jiffy */
+	const char *main_comm;       /* guest_set_main() */
 	struct guest_sample *out;
 };
 
@@ -118,6 +119,8 @@ void walk_nets(struct walk *w);
 void walk_files(struct walk *w);
 void walk_mounts(struct walk *w);
 void walk_oom(struct walk *w);
+void walk_main(struct walk *w);
+void walk_log(struct walk *w);
 
 /* What statfs(2) would say of the superblock at @super; false when that is not known. */
 bool walk_statfs(struct walk *w, uint64_t super, struct guest_mount *out);

@@ -206,6 +206,7 @@ int region_open(struct region **ret, struct region_conf *conf,
 		.wal_sync = (enum store_wal_sync)region->conf.wal_sync,
 		.wal_sync_interval_ms = region->conf.wal_sync_interval_ms,
 		.memory_max_bytes = region->conf.memory_max_bytes,
+		.disk_reserve_bytes = region->conf.disk_reserve_bytes,
 		.progress = on_progress,
 	};
 	int r = macaroon_init();

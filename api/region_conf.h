@@ -11,7 +11,7 @@ struct region_conf {
 	int64_t retention_ms;
 	int wal_sync; /* enum store_wal_sync */
 	int64_t wal_sync_interval_ms;
-	uint64_t memory_max_bytes;
+	uint64_t memory_max_bytes, disk_reserve_bytes;
 	int log_level; /* enum log_level */
 
 	int64_t http_threads, connections_max, connections_per_address_max;

@@ -34,7 +34,7 @@ static void put_rows(struct buf *out, const struct stat_row *rows, size_t n, con
 static const struct stat_row store_rows[] = {
 	STORE_ROW("organisations", "gauge", orgs, "Organisations with recent samples."),
 	STORE_ROW("series", "gauge", series, "Series with recent samples."),
-	STORE_ROW("samples", "gauge", samples, "Samples in memory."),
+	STORE_ROW("samples", "gauge", samples, "Samples that are in no block yet."),
 	STORE_ROW("memory_bytes", "gauge", memory_bytes, "Memory of recent samples."),
 	STORE_ROW("wal_bytes", "gauge", wal_bytes, "Write-ahead log on disk."),
 	STORE_ROW("wal_segments", "gauge", wal_segments, "Files of the write-ahead log."),
@@ -48,6 +48,23 @@ static const struct stat_row store_rows[] = {
 	STORE_ROW("replay_cut_bytes", "gauge", replay_cut_bytes,
 	          "Bytes of a torn end that was cut."),
 	STORE_ROW("replay_ms", "gauge", replay_ms, "Milliseconds that the replay took."),
+	STORE_ROW("blocks", "gauge", blocks, "Blocks on disk."),
+	STORE_ROW("block_bytes", "gauge", block_bytes, "Their bytes."),
+	STORE_ROW("block_samples", "gauge", block_samples, "Samples in blocks."),
+	STORE_ROW("bad_pages_total", "counter", bad_pages,
+	          "Damaged pages of blocks that were read."),
+	STORE_ROW("flushes_total", "counter", flushes, "Flushes of memory to blocks."),
+	STORE_ROW("flush_errors_total", "counter", flush_errors, "Flushes that failed."),
+	STORE_ROW("flushed_samples_total", "counter", flushed_samples, "Samples flushed."),
+	STORE_ROW("merges_total", "counter", merges, "Merges of blocks."),
+	STORE_ROW("merge_errors_total", "counter", merge_errors, "Merges that failed."),
+	STORE_ROW("merges_put_off_total", "counter", merges_put_off,
+	          "Merges put off for want of free space."),
+	STORE_ROW("merged_samples_total", "counter", merged_samples, "Samples written by merges."),
+	STORE_ROW("expired_blocks_total", "counter", expired_blocks,
+	          "Blocks removed because all in them was older than the retention."),
+	STORE_ROW("written_bytes_total", "counter", written_bytes,
+	          "Bytes written to the log and to blocks."),
 };
 
 #define HTTP_ROW(name, type, field, help)                                                     \

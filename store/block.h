@@ -48,6 +48,7 @@ struct block {
 	pthread_mutex_t lock; /* of loading directories */
 	_Atomic(struct page_list *) series, texts;
 	_Atomic bool is_replaced;     /* remove the files with the last reference */
+	_Atomic bool is_damaged;      /* somewhere: merges leave it as it is */
 	_Atomic uint64_t n_bad_pages; /* read so far */
 	_Atomic uint64_t memory_bytes;
 };

@@ -408,7 +408,7 @@ void flush_raise_floor(struct store *s)
 	(void)pthread_mutex_lock(&s->flush_lock);
 	head_drop(&s->head);
 	room_enter(&s->head.room, PARTY_ALONE);
-	if (!s->has_turned && head_raise_floor(&s->head))
+	if (!s->has_turned && s->floor_epoch != s->epoch && head_raise_floor(&s->head))
 		s->floor_epoch = s->epoch;
 	room_leave(&s->head.room);
 	head_drop(&s->head);

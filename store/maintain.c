@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "store/maintain.h"
 
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "store/flush.h"
+#include "store/merge.h"
 #include "store/store_int.h"
 #include "userspace/base/clock.h"
 
@@ -16,6 +19,7 @@
 #define MEMORY_SHARE    2u                   /* of the limit: above it they go earlier */
 #define IDLE_MS         (3600 * 1000ull)     /* a series without appends is forgotten after this */
 #define MS_NS           1000000ull
+#define MERGER_NICE     10
 
 static uint64_t unflushed(struct store *s)
 {
@@ -37,24 +41,24 @@ static bool is_short_of_memory(struct store *s)
 	return s->conf.memory_max_bytes > 0 && memory(s) > s->conf.memory_max_bytes / MEMORY_SHARE;
 }
 
-static void wake(struct store *s)
+static void wake(struct maintain_thread *t)
 {
-	(void)pthread_mutex_lock(&s->maintain_lock);
-	s->is_awaited = true;
-	(void)pthread_cond_signal(&s->maintain_wake);
-	(void)pthread_mutex_unlock(&s->maintain_lock);
+	(void)pthread_mutex_lock(&t->lock);
+	t->is_awaited = true;
+	(void)pthread_cond_signal(&t->wake);
+	(void)pthread_mutex_unlock(&t->lock);
 }
 
 void maintain_note_append(struct store *s)
 {
 	if (has_enough(s) && !atomic_exchange(&s->is_flush_wanted, true))
-		wake(s);
+		wake(&s->flusher);
 }
 
 void maintain_wake(struct store *s)
 {
 	if (!atomic_exchange(&s->is_flush_wanted, true))
-		wake(s);
+		wake(&s->flusher);
 }
 
 /* ---- one round ------------------------------------------------------------ */
@@ -89,43 +93,119 @@ static void flush_if_due(struct store *s, uint64_t now_ms)
 	atomic_store(&s->is_flush_wanted, false);
 	if (flush_run(s) == 0)
 		s->flushed_mono_ms = now_ms;
-	if (is_short_of_memory(s) || now_ms - s->floor_mono_ms > FLOOR_MS) {
-		flush_raise_floor(s);
-		s->floor_mono_ms = now_ms;
-	}
 }
 
-void maintain_round(struct store *s)
+/* Flushed samples leave memory. */
+static void raise_floor_if_due(struct store *s, uint64_t now_ms)
+{
+	if (!is_short_of_memory(s) && now_ms - s->floor_mono_ms <= FLOOR_MS)
+		return;
+	flush_raise_floor(s);
+	s->floor_mono_ms = now_ms;
+}
+
+static void flush_round(struct store *s)
 {
 	uint64_t now_ms = clock_mono_ns() / MS_NS;
 
 	flush_if_due(s, now_ms);
+	raise_floor_if_due(s, now_ms);
 	flush_drop(s);
 	forget_idle(s, now_ms);
+	wake(&s->merger);
 }
 
-/* ---- thread --------------------------------------------------------------- */
-
-static void *run(void *ctx)
+static void merge_round(struct store *s)
 {
-	struct store *s = ctx;
+	while (!atomic_load(&s->is_closing) && merge_step(s, false) > 0)
+		continue;
+}
+
+void maintain_round(struct store *s)
+{
+	flush_round(s);
+	merge_round(s);
+}
+
+/* ---- threads -------------------------------------------------------------- */
+
+static void wait_for_round(struct maintain_thread *t)
+{
 	struct timespec until;
 
-	(void)pthread_mutex_lock(&s->maintain_lock);
-	while (!s->is_closing) {
-		(void)clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_sec += ROUND_S;
-		if (!s->is_awaited)
-			(void)pthread_cond_timedwait(&s->maintain_wake, &s->maintain_lock, &until);
-		s->is_awaited = false;
-		if (s->is_closing)
-			break;
-		(void)pthread_mutex_unlock(&s->maintain_lock);
-		maintain_round(s);
-		(void)pthread_mutex_lock(&s->maintain_lock);
+	(void)clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += ROUND_S;
+	(void)pthread_mutex_lock(&t->lock);
+	if (!t->is_awaited)
+		(void)pthread_cond_timedwait(&t->wake, &t->lock, &until);
+	t->is_awaited = false;
+	(void)pthread_mutex_unlock(&t->lock);
+}
+
+static void *run_flusher(void *ctx)
+{
+	struct store *s = ctx;
+
+	for (;;) {
+		wait_for_round(&s->flusher);
+		if (atomic_load(&s->is_closing))
+			return NULL;
+		flush_round(s);
 	}
-	(void)pthread_mutex_unlock(&s->maintain_lock);
-	return NULL;
+}
+
+static void *run_merger(void *ctx)
+{
+	struct store *s = ctx;
+
+	/* Of this thread only, as Linux has it: appends and queries go first. */
+	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), MERGER_NICE);
+	for (;;) {
+		wait_for_round(&s->merger);
+		if (atomic_load(&s->is_closing))
+			return NULL;
+		merge_round(s);
+	}
+}
+
+static void thread_init(struct maintain_thread *t)
+{
+	(void)pthread_mutex_init(&t->lock, NULL);
+	(void)pthread_cond_init(&t->wake, NULL);
+}
+
+static void thread_done(struct maintain_thread *t)
+{
+	(void)pthread_mutex_destroy(&t->lock);
+	(void)pthread_cond_destroy(&t->wake);
+}
+
+static int thread_start(struct maintain_thread *t, void *(*run)(void *ctx), struct store *s)
+{
+	int r = -pthread_create(&t->thread, NULL, run, s);
+
+	t->is_there = r == 0;
+	return r;
+}
+
+static void thread_stop(struct maintain_thread *t)
+{
+	wake(t);
+	if (t->is_there)
+		(void)pthread_join(t->thread, NULL);
+	t->is_there = false;
+}
+
+void maintain_init(struct store *s)
+{
+	thread_init(&s->flusher);
+	thread_init(&s->merger);
+}
+
+void maintain_done(struct store *s)
+{
+	thread_done(&s->flusher);
+	thread_done(&s->merger);
 }
 
 int maintain_start(struct store *s)
@@ -136,18 +216,13 @@ int maintain_start(struct store *s)
 	s->idle_epoch = s->epoch;
 	if (s->conf.is_manual)
 		return 0;
-	r = -pthread_create(&s->maintainer, NULL, run, s);
-	s->has_maintainer = r == 0;
-	return r;
+	r = thread_start(&s->flusher, run_flusher, s);
+	return r == 0 ? thread_start(&s->merger, run_merger, s) : r;
 }
 
 void maintain_stop(struct store *s)
 {
-	(void)pthread_mutex_lock(&s->maintain_lock);
-	s->is_closing = true;
-	(void)pthread_cond_signal(&s->maintain_wake);
-	(void)pthread_mutex_unlock(&s->maintain_lock);
-	if (s->has_maintainer)
-		(void)pthread_join(s->maintainer, NULL);
-	s->has_maintainer = false;
+	atomic_store(&s->is_closing, true);
+	thread_stop(&s->flusher);
+	thread_stop(&s->merger);
 }

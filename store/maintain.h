@@ -2,16 +2,31 @@
 #pragma once
 
 /*
- * What the store does by itself: flushes, when replaying the log would take too long, memory is
- * short, or enough time has passed; then merges, retention, and forgetting series.
+ * What the store does by itself.
  *
- * Threads  one of its own; none in a manual store, where store_maintain() does the same.
+ *	flusher  flushes, when replaying the log would take too long, memory is short, or enough
+ *	         time has passed; drops flushed samples from memory; forgets series
+ *	merger   merges and retention, at a lower priority
+ *
+ * Threads  these two; none in a manual store, where store_maintain() does the same.
  */
+
+#include <pthread.h>
+#include <stdbool.h>
 
 struct store;
 
+struct maintain_thread {
+	pthread_t thread;
+	pthread_mutex_t lock; /* of is_awaited */
+	pthread_cond_t wake;
+	bool is_there, is_awaited;
+};
+
+void maintain_init(struct store *s);
+void maintain_done(struct store *s);
 int maintain_start(struct store *s);
-void maintain_stop(struct store *s); /* waits until it has ended what it is at */
+void maintain_stop(struct store *s); /* waits until they have ended what they are at */
 
 /* Looks at the flush thresholds; a few loads. */
 void maintain_note_append(struct store *s);

@@ -4,15 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "store/block_column.h"
+#include "store/block_cursors.h"
 #include "userspace/base/alloc.h"
-
-/* The cursors of one block, one for each slice; opened when they are first needed. */
-struct block_cursors {
-	struct column_cursor *v;
-	bool *is_open;
-	uint32_t last; /* series that was read last: cursors only go on */
-};
 
 struct store_reader {
 	struct store_scan *scan;
@@ -27,18 +20,10 @@ static void cursors_close(struct store_reader *r, uint32_t source)
 {
 	struct block_cursors *c = &r->blocks[source];
 
-	for (uint32_t i = 0; c->v && i < r->scan->blocks[source].block->meta.n_slices; i++) {
-		if (!c->is_open[i])
-			continue;
-		atomic_fetch_add(&r->scan->n_pages,
-		                 c->v[i].values.reader.n_pages + c->v[i].times.reader.n_pages);
-		atomic_fetch_add(&r->scan->n_page_bytes,
-		                 c->v[i].values.reader.n_bytes + c->v[i].times.reader.n_bytes);
-		column_cursor_close(&c->v[i]);
-	}
-	free(c->v);
-	free(c->is_open);
-	*c = (struct block_cursors){ 0 };
+	block_cursors_close(c);
+	atomic_fetch_add(&r->scan->n_pages, c->n_pages);
+	atomic_fetch_add(&r->scan->n_page_bytes, c->n_page_bytes);
+	c->n_pages = c->n_page_bytes = 0;
 }
 
 int store_reader_new(struct store_scan *scan, struct store_reader **ret)
@@ -71,114 +56,27 @@ void store_reader_free(struct store_reader *r)
 
 /* ---- blocks --------------------------------------------------------------- */
 
-static bool is_damage(int r)
-{
-	return r == -EBADMSG || r == -EIO;
-}
-
-static int cursors_open(struct store_reader *r, uint32_t source)
-{
-	struct block_cursors *c = &r->blocks[source];
-	uint32_t n = r->scan->blocks[source].block->meta.n_slices;
-
-	c->v = mem_zalloc(n, sizeof(*c->v));
-	c->is_open = mem_zalloc(n, sizeof(*c->is_open));
-	if (c->v && c->is_open)
-		return 0;
-	free(c->v);
-	free(c->is_open);
-	*c = (struct block_cursors){ 0 };
-	return -ENOMEM;
-}
-
-/* The samples of a column that are in range, behind those that are there. */
-static int take_column(struct store_reader *r, struct column_cursor *cursor,
-                       const struct column *col, struct columns *to, struct err *why)
-{
-	const struct store_scan *scan = r->scan;
-	uint32_t first = 0, end = col->n;
-	int ret;
-
-	if (col->ts_ms[0] > scan->max_ms || col->ts_ms[end - 1] < scan->min_ms)
-		return 0;
-	ret = columns_reserve(to, to->n + col->n);
-	if (ret == 0)
-		ret = column_values(cursor, col, to->values + to->n, why);
-	if (ret < 0)
-		return ret;
-	while (col->ts_ms[first] < scan->min_ms)
-		first++;
-	while (col->ts_ms[end - 1] > scan->max_ms)
-		end--;
-	memcpy(to->ts_ms + to->n, col->ts_ms + first, (end - first) * sizeof(*col->ts_ms));
-	if (first > 0)
-		memmove(to->values + to->n, to->values + to->n + first,
-		        (end - first) * sizeof(*to->values));
-	to->n += end - first;
-	return 0;
-}
-
 /* What is damaged is left out, with a warning. */
-static int read_slice(struct store_reader *r, struct column_cursor *cursor, uint32_t series,
-                      struct columns *to)
+static int leave_out(void *ctx, const struct err *why)
 {
-	for (;;) {
-		struct err why = ERR_INIT;
-		struct column col;
-		int ret = column_cursor_next(cursor, series, &col, &why);
-
-		if (ret == 1)
-			return 0;
-		if (ret == 0)
-			ret = take_column(r, cursor, &col, to, &why);
-		if (is_damage(ret))
-			scan_warn(r->scan, &why);
-		else if (ret < 0)
-			return ret;
-	}
-}
-
-static int open_slice(struct store_reader *r, struct block_cursors *c, struct block *b, uint32_t i,
-                      bool *ret_usable)
-{
-	struct err why = ERR_INIT;
-	int ret = 0;
-
-	if (!c->is_open[i]) {
-		ret = column_cursor_open(&c->v[i], b, i, &why);
-		c->is_open[i] = ret == 0;
-		if (ret < 0)
-			column_cursor_close(&c->v[i]);
-	}
-	*ret_usable = ret == 0;
-	if (!is_damage(ret))
-		return ret;
-	scan_warn(r->scan, &why);
+	scan_warn(ctx, why);
 	return 0;
 }
 
 static int read_block(struct store_reader *r, const struct part *p, struct columns *to)
 {
-	struct block *b = r->scan->blocks[p->source].block;
 	struct block_cursors *c = &r->blocks[p->source];
-	int ret = 0;
 
-	if (c->v && p->series <= c->last)
+	if (c->is_open && p->series <= c->last)
 		cursors_close(r, p->source);
-	if (!c->v)
-		ret = cursors_open(r, p->source);
-	c->last = p->series;
-	for (uint32_t i = 0; ret == 0 && i < b->meta.n_slices; i++) {
-		const struct block_slice *s = &b->slices[i].meta;
-		bool is_usable;
+	if (!c->is_open) {
+		int ret = block_cursors_open(c, r->scan->blocks[p->source].block);
 
-		if (s->min_ms > r->scan->max_ms || s->max_ms < r->scan->min_ms)
-			continue;
-		ret = open_slice(r, c, b, i, &is_usable);
-		if (ret == 0 && is_usable)
-			ret = read_slice(r, &c->v[i], p->series, to);
+		if (ret < 0)
+			return ret;
 	}
-	return ret;
+	return block_cursors_read(c, p->series, r->scan->min_ms, r->scan->max_ms, to, leave_out,
+	                          r->scan);
 }
 
 /* ---- series --------------------------------------------------------------- */

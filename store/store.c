@@ -8,7 +8,7 @@
 #include <sys/random.h>
 
 #include "store/flush.h"
-#include "store/maintain.h"
+#include "store/merge.h"
 #include "store/outfile.h"
 #include "store/replay.h"
 #include "userspace/base/alloc.h"
@@ -322,7 +322,8 @@ static int open_all(struct store *s, struct err *e)
 		r = open_blocks(s, e);
 	if (r < 0)
 		return r;
-	s->epoch = s->floor_epoch = (uint32_t)s->manifest.epoch + 1;
+	s->epoch = (uint32_t)s->manifest.epoch + 1;
+	atomic_store(&s->floor_epoch, s->epoch);
 	r = open_log(s, e);
 	if (r == 0)
 		r = maintain_start(s);
@@ -351,8 +352,8 @@ static int locks_init(struct store *s)
 	(void)pthread_mutex_init(&s->blocks_lock, NULL);
 	(void)pthread_mutex_init(&s->view_lock, NULL);
 	(void)pthread_mutex_init(&s->flush_lock, NULL);
-	(void)pthread_mutex_init(&s->maintain_lock, NULL);
-	(void)pthread_cond_init(&s->maintain_wake, NULL);
+	(void)pthread_mutex_init(&s->merge_lock, NULL);
+	maintain_init(s);
 	keys_init(&s->keys, seed());
 	return head_init(&s->head);
 }
@@ -368,8 +369,8 @@ static void store_free(struct store *s)
 	(void)pthread_mutex_destroy(&s->blocks_lock);
 	(void)pthread_mutex_destroy(&s->view_lock);
 	(void)pthread_mutex_destroy(&s->flush_lock);
-	(void)pthread_mutex_destroy(&s->maintain_lock);
-	(void)pthread_cond_destroy(&s->maintain_wake);
+	(void)pthread_mutex_destroy(&s->merge_lock);
+	maintain_done(s);
 	if (s->lock_fd >= 0)
 		(void)vfs()->close(s->lock_fd);
 	free(s);
@@ -411,6 +412,23 @@ void store_close(struct store *s)
 int store_flush(struct store *s)
 {
 	return flush_run(s);
+}
+
+void store_maintain(struct store *s)
+{
+	maintain_round(s);
+}
+
+int store_merge(struct store *s)
+{
+	int r = flush_run(s);
+
+	if (r < 0)
+		return r;
+	flush_raise_floor(s);
+	while ((r = merge_step(s, true)) > 0)
+		continue;
+	return r;
 }
 
 /* ---- organisations -------------------------------------------------------- */
@@ -508,7 +526,9 @@ void store_stats(struct store *s, struct store_stats *ret)
 		.flushed_samples = atomic_load(&s->flushed_samples),
 		.merges = atomic_load(&s->merges),
 		.merge_errors = atomic_load(&s->merge_errors),
+		.merges_put_off = atomic_load(&s->merges_put_off),
 		.merged_samples = atomic_load(&s->merged_samples),
+		.expired_blocks = atomic_load(&s->expired_blocks),
 		.written_bytes = atomic_load(&s->written_bytes) + w.written_bytes,
 	};
 	for (size_t i = 0; i < STORE_REFUSED_N; i++)

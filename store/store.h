@@ -270,10 +270,22 @@ struct store_stats {
 	uint64_t blocks, block_bytes, block_samples, bad_pages;
 	uint64_t flushes, flush_errors, flushed_samples;
 	uint64_t merges, merge_errors, merged_samples;
-	uint64_t written_bytes; /* of blocks, since the start */
+	uint64_t merges_put_off; /* for want of free space */
+	uint64_t expired_blocks; /* removed, older than all retentions */
+	uint64_t written_bytes;  /* of blocks, since the start */
 };
 
 void store_stats(struct store *s, struct store_stats *ret);
 
 /* Writes all that is only in memory and the log to blocks. 0, -EIO, -ENOSPC, -ENOMEM. */
 int store_flush(struct store *s);
+
+/*
+ * Flushes, and merges all blocks as if their time were over: for backups of little size, and before
+ * a machine is retired. Takes its time. As store_flush(), and -EBADMSG for a damaged block,
+ * -ECANCELED when the store is being closed.
+ */
+int store_merge(struct store *s);
+
+/* What the store's threads do, once: for manual stores. */
+void store_maintain(struct store *s);

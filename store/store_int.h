@@ -9,6 +9,7 @@
 
 #include "store/head.h"
 #include "store/keys.h"
+#include "store/maintain.h"
 #include "store/manifest.h"
 #include "store/store.h"
 #include "store/view.h"
@@ -35,25 +36,25 @@ struct store {
 	struct manifest manifest;
 	pthread_mutex_t view_lock; /* a few instructions */
 	struct view *view;
-	uint32_t
-		floor_epoch; /* samples of this epoch and later ones are in the head; in the room */
+	/* Samples of this epoch and later ones are in the head; changed in the room. */
+	_Atomic uint32_t floor_epoch;
 	/* A flush that began an epoch and did not end: the next one begins none. */
 	bool has_turned;
 	uint64_t turned_wal;
 	_Atomic uint64_t samples_turned; /* samples that no block has, and of earlier epochs */
 	pthread_mutex_t flush_lock;      /* one flush at a time */
+	pthread_mutex_t merge_lock;      /* one merge at a time; nobody else takes blocks away */
 	/* Of maintain.c. */
-	pthread_t maintainer;
-	pthread_mutex_t maintain_lock; /* of the two flags below */
-	pthread_cond_t maintain_wake;
-	bool has_maintainer, is_closing, is_awaited;
+	struct maintain_thread flusher, merger;
+	_Atomic bool is_closing;
 	_Atomic bool is_flush_wanted;
 	uint64_t flushed_mono_ms, floor_mono_ms, idle_mono_ms; /* when each was done last */
 	uint32_t idle_epoch;                                   /* the epoch then */
 	_Atomic bool has_limits;                               /* of any organisation */
 	_Atomic uint64_t appends, accepted, refused[STORE_REFUSED_N];
 	_Atomic uint64_t flushes, flush_errors, flushed_samples;
-	_Atomic uint64_t merges, merge_errors, merged_samples, written_bytes;
+	_Atomic uint64_t merges, merge_errors, merges_put_off, merged_samples, written_bytes;
+	_Atomic uint64_t expired_blocks;
 	_Atomic uint64_t bad_pages; /* of blocks that are gone */
 };
 

@@ -28,7 +28,7 @@ ALL_CFLAGS := -std=gnu11 $(WARNINGS) $(COMMON) \
 	      -DPERISCOPE_VERSION='"$(VERSION)"'
 ALL_CXXFLAGS := -std=c++17 $(WARNINGS_ALL) $(COMMON)
 ALL_LDFLAGS := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(SANFLAGS) $(LDFLAGS)
-LIBS       := -lbpf -lelf -lz -lmicrohttpd -ljansson -lcurl-gnutls -lsnappy -lyaml -lxxhash \
+LIBS       := -lbpf -lelf -lz -lmicrohttpd -lgnutls -ljansson -lcurl-gnutls -lsnappy -lyaml -lxxhash \
 	      -lre2 -llzma -lzstd -llz4 -lsodium -lgnutls -lroaring -ldevmapper -lm -lpthread
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -I. -Wall -Wextra -Werror \
 	      -Wno-unused-parameter -idirafter /usr/include/$(shell $(CC) -print-multiarch)

@@ -11,8 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "api/auth/access_watch.h"
+#include "api/file_watch.h"
 #include "api/http/listen.h"
+#include "api/http/tls.h"
 #include "api/metadata.h"
 #include "api/name_stats.h"
 #include "api/queries.h"
@@ -113,6 +114,17 @@ static void reload_access(struct region *region)
 	log_access(fresh);
 }
 
+static void reload_tls(struct region *region)
+{
+	struct err e = ERR_INIT;
+
+	if (tls_reload(region->tls, &e) < 0)
+		log_error("tls: not reloaded, the old certificate stays in force",
+		          STRV("why", e.msg));
+	else
+		log_info("tls: the certificate is in force", STRV("file", region->conf.tls_cert));
+}
+
 /* All or nothing: a file that is wrong, or changes what cannot change, leaves everything as is. */
 static void reload(struct region *region)
 {
@@ -122,6 +134,8 @@ static void reload(struct region *region)
 
 	if (region->conf.access[0] != '\0')
 		reload_access(region);
+	if (region->tls)
+		reload_tls(region);
 	if (!region->source.path) {
 		log_info("conf: there is no file to reload");
 		return;
@@ -154,6 +168,14 @@ static void on_progress(void *ctx, uint64_t done_bytes, uint64_t all_bytes)
 	               (unsigned long long)(all_bytes >> 20));
 	(void)sdnotify_status(status);
 	(void)sdnotify_extend_timeout(REPLAY_EXTEND_US);
+}
+
+static int open_tls(struct region *region, struct err *e)
+{
+	const struct region_conf *c = &region->conf;
+	const struct tls_conf conf = { c->tls_cert, c->tls_key, c->tls_client_ca };
+
+	return c->tls_cert[0] != '\0' ? tls_open(&region->tls, &conf, e) : 0;
 }
 
 static int open_access(struct region *region, struct err *e)
@@ -213,7 +235,8 @@ int region_open(struct region **ret, struct region_conf *conf,
 
 	if (r == 0)
 		r = open_access(region, e);
-
+	if (r == 0)
+		r = open_tls(region, e);
 	if (r == 0)
 		r = store_open(&region->store, &sc, e);
 	if (r == 0)
@@ -282,7 +305,7 @@ static struct http_conf http_conf_of(const struct region_conf *c)
 
 int region_listen(struct region *region, char *ret_address, struct err *e)
 {
-	const struct http_conf conf = http_conf_of(&region->conf);
+	struct http_conf conf = http_conf_of(&region->conf);
 	const struct http_ops ops = {
 		.begin = route_begin,
 		.serve = route_serve,
@@ -299,6 +322,7 @@ int region_listen(struct region *region, char *ret_address, struct err *e)
 		r = listen_open(&address, &fd, e);
 	if (r == 0)
 		r = listen_format(fd, ret_address, LISTEN_TEXT_MAX);
+	conf.tls = region->tls;
 	if (r == 0)
 		r = http_start(&region->http, fd, &conf, &ops, e);
 	if (r < 0)
@@ -358,53 +382,101 @@ static void beat(struct region *region)
 		(void)sdnotify_watchdog();
 }
 
+/* A file or folder that is read again when it changes. */
+struct watched {
+	int fd;             /* -1 = it is not watched */
+	uint64_t reload_at; /* monotonic; 0 = not due */
+	void (*reload)(struct region *region);
+};
+
+enum {
+	WATCHED_ACCESS,
+	WATCHED_TLS,
+	WATCHED_N,
+};
+
 /* What region_run() waits for. */
 struct waits {
-	int signals, access; /* -1 = there is nothing to wait for */
-	uint64_t beat_ns;    /* between two signs of life */
-	uint64_t reload_at;  /* of the access files, monotonic; 0 = not due */
+	int signals;      /* -1 = there is nothing to wait for */
+	uint64_t beat_ns; /* between two signs of life */
+	struct watched files[WATCHED_N];
 };
 
 static void waits_done(struct waits *w)
 {
 	closep(&w->signals);
-	closep(&w->access);
+	for (size_t i = 0; i < WATCHED_N; i++)
+		closep(&w->files[i].fd);
+}
+
+static struct watched watch_file(const char *path, void (*read_again)(struct region *region))
+{
+	struct watched w = { .fd = -1, .reload = read_again };
+
+	if (path[0] == '\0')
+		return w;
+	w.fd = file_watch_open(path);
+	if (w.fd < 0)
+		log_warn("conf: changes of a file are not noticed, send SIGHUP after one",
+		         STRV("file", path), STRV("why", strerror(-w.fd)));
+	return w;
 }
 
 static struct waits waits_open(struct region *region)
 {
 	uint64_t watchdog_ns = sdnotify_watchdog_us() * 1000 / 2;
 	const sigset_t set = signals();
-	struct waits w = { .access = -1,
-		           .beat_ns = watchdog_ns > 0 ? watchdog_ns : WATCHDOG_DEFAULT_NS };
+	struct waits w = { .beat_ns = watchdog_ns > 0 ? watchdog_ns : WATCHDOG_DEFAULT_NS };
 
 	w.signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (region->conf.access[0] == '\0')
-		return w;
-	w.access = access_watch_open(region->conf.access);
-	if (w.access < 0)
-		log_warn("access: changes are not noticed, send SIGHUP after one",
-		         STRV("why", strerror(-w.access)));
+	w.files[WATCHED_ACCESS] = watch_file(region->conf.access, reload_access);
+	w.files[WATCHED_TLS] = watch_file(region->conf.tls_cert, reload_tls);
 	return w;
 }
 
-/* The next signal, or 0 after a beat, or when access files have changed. */
+/* Until the next sign of life, or until a file that has changed is quiet. */
+static uint64_t wait_ns(const struct waits *w, uint64_t now_ns)
+{
+	uint64_t ns = w->beat_ns;
+
+	for (size_t i = 0; i < WATCHED_N; i++) {
+		uint64_t at = w->files[i].reload_at;
+
+		if (at > 0)
+			ns = at > now_ns ? MIN(ns, at - now_ns) : 0;
+	}
+	return ns;
+}
+
+/* The next signal, or 0 after a beat, or when files have changed. */
 static int wait_for_signal(struct waits *w)
 {
-	uint64_t now_ns = clock_mono_ns(), wait_ns = w->beat_ns;
-	struct pollfd fds[] = { { .fd = w->signals, .events = POLLIN },
-		                { .fd = w->access, .events = POLLIN } };
+	uint64_t ns = wait_ns(w, clock_mono_ns());
+	struct pollfd fds[WATCHED_N + 1] = { { .fd = w->signals, .events = POLLIN } };
+	const struct timespec wait = { .tv_sec = (time_t)(ns / 1000000000),
+		                       .tv_nsec = (long)(ns % 1000000000) };
 	struct signalfd_siginfo info;
 
-	if (w->reload_at > 0)
-		wait_ns = w->reload_at > now_ns ? MIN(wait_ns, w->reload_at - now_ns) : 0;
-	const struct timespec wait = { .tv_sec = (time_t)(wait_ns / 1000000000),
-		                       .tv_nsec = (long)(wait_ns % 1000000000) };
-
+	for (size_t i = 0; i < WATCHED_N; i++)
+		fds[i + 1] = (struct pollfd){ .fd = w->files[i].fd, .events = POLLIN };
 	(void)ppoll(fds, ARRAY_SIZE(fds), &wait, NULL);
-	if (w->access >= 0 && access_watch_drain(w->access))
-		w->reload_at = clock_mono_ns() + RELOAD_QUIET_NS;
+	for (size_t i = 0; i < WATCHED_N; i++) {
+		if (w->files[i].fd >= 0 && file_watch_drain(w->files[i].fd))
+			w->files[i].reload_at = clock_mono_ns() + RELOAD_QUIET_NS;
+	}
 	return read(w->signals, &info, sizeof(info)) == sizeof(info) ? (int)info.ssi_signo : 0;
+}
+
+static void reload_files(struct region *region, struct waits *w)
+{
+	for (size_t i = 0; i < WATCHED_N; i++) {
+		struct watched *f = &w->files[i];
+
+		if (f->reload_at == 0 || clock_mono_ns() < f->reload_at)
+			continue;
+		f->reload_at = 0;
+		f->reload(region);
+	}
 }
 
 void region_run(struct region *region)
@@ -416,10 +488,7 @@ void region_run(struct region *region)
 	while (sig != SIGTERM && sig != SIGINT) {
 		sig = wait_for_signal(&w);
 		beat(region);
-		if (w.reload_at > 0 && clock_mono_ns() >= w.reload_at) {
-			w.reload_at = 0;
-			reload_access(region);
-		}
+		reload_files(region, &w);
 		if (sig == SIGHUP)
 			reload(region);
 		else if (sig == SIGUSR1)
@@ -437,6 +506,7 @@ void region_close(struct region *region)
 	if (region->http)
 		selfmetrics_stop_http(region);
 	http_stop(region->http, (uint64_t)region->conf.stop_timeout_ms);
+	tls_free(region->tls);
 	if (region->store)
 		selfmetrics_stop(region);
 	store_close(region->store);

@@ -27,6 +27,7 @@ struct metadata;
 struct name_stats;
 struct pool;
 struct queries;
+struct tls;
 
 struct region {
 	struct store *store;
@@ -34,6 +35,7 @@ struct region {
 	struct queries *queries;
 	struct name_stats *name_stats;
 	struct pool *pool; /* helps queries */
+	struct tls *tls;   /* NULL = plain HTTP */
 	struct http *http;
 	pthread_mutex_t lock;             /* of conf and access */
 	struct region_conf conf;          /* owned */

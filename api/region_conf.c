@@ -14,6 +14,9 @@
 static const char *const wal_sync_names[] = {
 	[STORE_SYNC_ALWAYS] = "always", [STORE_SYNC_INTERVAL] = "interval", NULL
 };
+static const char *const tls_clients_names[] = {
+	[TLS_CLIENTS_HOSTS] = "hosts", [TLS_CLIENTS_ALL] = "all", NULL
+};
 static const char *const log_level_names[] = { [LOG_ERROR_LEVEL] = "error",
 	                                       [LOG_WARN_LEVEL] = "warn",
 	                                       [LOG_INFO_LEVEL] = "info",
@@ -55,6 +58,10 @@ int region_conf_check(const struct region_conf *conf, struct err *e)
 			"listen: %.80s can be reached from outside; without tokens (access) only"
 			" loopback addresses like 127.0.0.1:8428 are served",
 			conf->listen);
+	if ((conf->tls_cert[0] == '\0') != (conf->tls_key[0] == '\0') ||
+	    (conf->tls_cert[0] == '\0' && conf->tls_client_ca[0] != '\0'))
+		return err_set(e, -EINVAL,
+		               "tls: cert and key belong together, and client_ca needs both");
 	if (!store_org_is_valid(str_from(conf->hosts_org)))
 		return err_set(e, -EINVAL,
 		               "hosts.organisation: \"%.80s\" is not a slug of a-z, 0-9, _ and -",

@@ -5,9 +5,16 @@
 
 #include "userspace/base/conf.h"
 
+enum tls_clients {
+	TLS_CLIENTS_HOSTS,
+	TLS_CLIENTS_ALL
+};
+
 struct region_conf {
 	char *listen, *data, *access;
 	struct conf_strings organisations;
+	char *tls_cert, *tls_key, *tls_client_ca;
+	int tls_clients; /* enum tls_clients */
 	int64_t retention_ms;
 	int wal_sync; /* enum store_wal_sync */
 	int64_t wal_sync_interval_ms;

@@ -216,6 +216,27 @@ static int check_token(struct request *req, struct str org, struct response *res
 	return r < 0 ? reply_error(resp, REPLY_UNAVAILABLE, "out of memory") : 0;
 }
 
+/* A token that is stolen from a host is of no use without the host's certificate. */
+static int check_certificate(struct region *region, const struct request *req,
+                             struct response *resp)
+{
+	enum need need = req->route->need;
+	struct region_conf conf;
+
+	region_settings(region, &conf);
+	if (conf.tls_client_ca[0] == '\0' || req->client_is_certified || need == NEED_NOTHING)
+		return 0;
+	if (conf.tls_clients == TLS_CLIENTS_ALL)
+		return reply_error(resp, REPLY_FORBIDDEN,
+		                   "a client certificate is needed here, and none that is valid"
+		                   " was shown");
+	if (need == NEED_WRITE && req->grant.hosts)
+		return reply_error(resp, REPLY_FORBIDDEN,
+		                   "who writes for several organisations needs a client"
+		                   " certificate, and none that is valid was shown");
+	return 0;
+}
+
 /* The organisation that the request is about, once the token has said which ones it may be. */
 static int choose_org(struct region *region, struct request *req, struct response *resp)
 {
@@ -303,6 +324,8 @@ int route_begin(void *ctx, struct request *req, struct response *resp)
 	}
 	req->access = region_access(region);
 	status = check_token(req, org, resp);
+	if (status == 0)
+		status = check_certificate(region, req, resp);
 	return status != 0 ? status : choose_org(region, req, resp);
 }
 

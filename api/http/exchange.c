@@ -23,6 +23,7 @@
 
 #include "api/http/answer.h"
 #include "api/http/listen.h"
+#include "api/http/tls.h"
 #include "userspace/base/alloc.h"
 #include "userspace/base/clock.h"
 #include "userspace/base/util.h"
@@ -204,6 +205,18 @@ static struct str client_of(struct exchange *x)
 	return arena_str(&x->req.arena, str_from(text));
 }
 
+/* Asked for only where an authority is set: it costs a signature's check. */
+static bool is_certified(struct exchange *x)
+{
+	const struct tls *tls = x->h->conf.tls;
+	const union MHD_ConnectionInfo *info =
+		tls && tls_client_ca(tls)
+			? MHD_get_connection_info(x->conn, MHD_CONNECTION_INFO_GNUTLS_SESSION)
+			: NULL;
+
+	return info && info->tls_session && tls_client_is_certified(info->tls_session);
+}
+
 static void refuse(struct exchange *x, int status, const char *why)
 {
 	struct http *h = x->h;
@@ -246,6 +259,7 @@ static enum MHD_Result on_headers(struct exchange *x, const char *method)
 	req->user_agent = header(x, "User-Agent");
 	req->origin = header(x, "Origin");
 	req->client = client_of(x);
+	req->client_is_certified = is_certified(x);
 	if (arena_error(&req->arena) < 0) {
 		refuse(x, 503, "out of memory");
 		return refuse_early(x);

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "api/http/exchange.h"
+#include "api/http/tls.h"
 #include "userspace/base/alloc.h"
 #include "userspace/base/clock.h"
 #include "userspace/base/util.h"
@@ -102,21 +103,45 @@ static size_t unescape_nothing(void *ctx, struct MHD_Connection *conn, char *tex
 	return strlen(text);
 }
 
+#define TLS_OPTIONS_MAX 4
+
+/* For a server without TLS: none. */
+static void put_tls_options(const struct tls *tls, struct MHD_OptionItem ret[TLS_OPTIONS_MAX])
+{
+	char *client_ca = tls ? (char *)(uintptr_t)tls_client_ca(tls) : NULL;
+	const struct MHD_OptionItem end = { MHD_OPTION_END, 0, NULL };
+	size_t n = 0;
+
+	if (tls) {
+		ret[n++] = (struct MHD_OptionItem){ MHD_OPTION_HTTPS_CERT_CALLBACK2, 0,
+			                            tls_retrieve_function() };
+		ret[n++] = (struct MHD_OptionItem){ MHD_OPTION_HTTPS_PRIORITIES, 0,
+			                            (char *)(uintptr_t)TLS_PRIORITIES };
+	}
+	if (client_ca)
+		ret[n++] = (struct MHD_OptionItem){ MHD_OPTION_HTTPS_MEM_TRUST, 0, client_ca };
+	ret[n] = end;
+}
+
 static struct MHD_Daemon *start_daemon(struct http *h, int fd)
 {
 	const struct http_conf *c = &h->conf;
+	struct MHD_OptionItem tls[TLS_OPTIONS_MAX];
+	unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC;
 
-	return MHD_start_daemon(
-		MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC, 0, NULL,
-		NULL, exchange_on_request, h, MHD_OPTION_LISTEN_SOCKET, fd,
-		MHD_OPTION_THREAD_POOL_SIZE, c->threads, MHD_OPTION_CONNECTION_LIMIT,
-		c->connections_max, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
-		c->connections_per_address_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-		c->header_bytes_max, MHD_OPTION_CONNECTION_TIMEOUT,
-		(unsigned)(c->idle_timeout_ms / 1000), MHD_OPTION_URI_LOG_CALLBACK, exchange_on_uri,
-		h, MHD_OPTION_NOTIFY_COMPLETED, exchange_on_completed, h,
-		MHD_OPTION_NOTIFY_CONNECTION, exchange_on_connection, h,
-		MHD_OPTION_UNESCAPE_CALLBACK, unescape_nothing, NULL, MHD_OPTION_END);
+	put_tls_options(c->tls, tls);
+	return MHD_start_daemon(c->tls ? flags | MHD_USE_TLS : flags, 0, NULL, NULL,
+	                        exchange_on_request, h, MHD_OPTION_LISTEN_SOCKET, fd,
+	                        MHD_OPTION_THREAD_POOL_SIZE, c->threads,
+	                        MHD_OPTION_CONNECTION_LIMIT, c->connections_max,
+	                        MHD_OPTION_PER_IP_CONNECTION_LIMIT, c->connections_per_address_max,
+	                        MHD_OPTION_CONNECTION_MEMORY_LIMIT, c->header_bytes_max,
+	                        MHD_OPTION_CONNECTION_TIMEOUT,
+	                        (unsigned)(c->idle_timeout_ms / 1000), MHD_OPTION_URI_LOG_CALLBACK,
+	                        exchange_on_uri, h, MHD_OPTION_NOTIFY_COMPLETED,
+	                        exchange_on_completed, h, MHD_OPTION_NOTIFY_CONNECTION,
+	                        exchange_on_connection, h, MHD_OPTION_UNESCAPE_CALLBACK,
+	                        unescape_nothing, NULL, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
 }
 
 static void http_free(struct http *h)

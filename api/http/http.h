@@ -50,6 +50,7 @@ enum lane {
 
 struct access;
 struct route;
+struct tls;
 
 struct request {
 	enum http_method method;
@@ -58,8 +59,9 @@ struct request {
 	struct str content_type, content_encoding, rw_version;
 	struct str authorization; /* never logged, never sent back */
 	struct str accept, accept_encoding, user_agent, origin;
-	struct str client; /* address and port */
-	_Atomic bool gone; /* the client has hung up: nobody waits for the answer */
+	struct str client;        /* address and port */
+	bool client_is_certified; /* by TLS; see http/tls.h */
+	_Atomic bool gone;        /* the client has hung up: nobody waits for the answer */
 	struct buf body;
 	struct arena arena;      /* for whatever lives as long as the request */
 	uint64_t start_mono_ns;  /* the request line was there */
@@ -134,6 +136,7 @@ struct http_conf {
 	uint64_t idle_timeout_ms;  /* of a connection */
 	uint64_t body_timeout_ms;  /* to receive one whole request */
 	size_t request_memory_max; /* arena of a request */
+	struct tls *tls;           /* NULL = plain HTTP; it must outlive the server */
 };
 
 struct http_stats {

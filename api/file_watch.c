@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "api/auth/access_watch.h"
+#include "api/file_watch.h"
 
 #include <string.h>
 #include <sys/inotify.h>
@@ -24,7 +24,7 @@ static void put_folder(const char *path, struct buf *out)
 		buf_puts(out, ".");
 }
 
-int access_watch_open(const char *path)
+int file_watch_open(const char *path)
 {
 	_cleanup_(buf_done) struct buf folder = BUF_INIT;
 	_cleanup_close_ int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
@@ -40,7 +40,7 @@ int access_watch_open(const char *path)
 	return r;
 }
 
-bool access_watch_drain(int fd)
+bool file_watch_drain(int fd)
 {
 	char events[4096];
 	bool any = false;

@@ -163,7 +163,17 @@ static void put_tail(struct json_result *w, struct buf *b, size_t until)
 	buf_put_u64(b, w->result->series_fetched);
 	buf_puts(b, "\",\"executionTimeMsec\":");
 	buf_put_u64(b, w->took_ms);
-	buf_puts(b, "}}\n");
+	buf_putc(b, '}');
+	if (w->result->warning.len > 0) {
+		buf_puts(b, ",\"warnings\":[");
+		json_put_str(b, w->result->warning);
+		buf_putc(b, ']');
+	}
+	if (w->result->trace.len > 0) {
+		buf_puts(b, ",\"trace\":");
+		buf_put_str(b, w->result->trace);
+	}
+	buf_puts(b, "}\n");
 	w->at = JSON_AT_END;
 }
 

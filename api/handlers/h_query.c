@@ -109,6 +109,8 @@ static int set_common(struct plan *plan, struct request *req, struct err *e)
 	if (r == 0)
 		r = params_bool(p, "nocache", &q->nocache, e);
 	if (r == 0)
+		r = params_bool(p, "trace", &q->trace, e);
+	if (r == 0)
 		r = filters_parse(req, &plan->filters, e);
 	q->enforced = plan->filters.enforced;
 	q->extra = plan->filters.sets;

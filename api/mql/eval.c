@@ -12,6 +12,7 @@
 #include "api/mql/eval_rollup.h"
 #include "api/mql/numtext.h"
 #include "api/mql/pushdown.h"
+#include "api/mql/trace.h"
 #include "userspace/base/alloc.h"
 #include "userspace/base/clock.h"
 #include "userspace/base/pool.h"
@@ -333,7 +334,8 @@ static int eval_binop(struct eval *ev, const struct grid *g, const struct ast *a
 	return r < 0 ? r : eval_tick(ev);
 }
 
-int eval_expr(struct eval *ev, const struct grid *g, const struct ast *a, struct series_set *ret)
+static int eval_node(struct eval *ev, const struct grid *g, const struct ast *a,
+                     struct series_set *ret)
 {
 	struct sink to = { .set = ret };
 	int64_t ms;
@@ -358,4 +360,14 @@ int eval_expr(struct eval *ev, const struct grid *g, const struct ast *a, struct
 		break;
 	}
 	return eval_fail(ev, a, "this expression cannot be evaluated");
+}
+
+int eval_expr(struct eval *ev, const struct grid *g, const struct ast *a, struct series_set *ret)
+{
+	bool leaf = a->kind == AST_NUMBER || a->kind == AST_STRING || a->kind == AST_DURATION;
+	struct trace_step *step = leaf ? NULL : trace_begin(ev);
+	int r = eval_node(ev, g, a, ret);
+
+	trace_end_expr(ev, step, g, a, ret);
+	return r;
 }

@@ -25,6 +25,7 @@ struct eval_shared {
 	struct pool *pool;
 	struct arena_budget budget; /* of all arenas */
 	_Atomic uint64_t series_fetched, samples_read;
+	struct str warning; /* the first of the store, or "" */
 	uint64_t n_rollups; /* so far; numbers them */
 };
 
@@ -38,6 +39,7 @@ struct eval {
 	struct arena *arena;
 	struct err *e;
 	struct rollup_room room;
+	struct trace_step *trace_step; /* the one under way; see trace.h */
 };
 
 /* What a transform or aggregate function gets: its evaluated arguments, which it may change. */

@@ -7,6 +7,7 @@
 #include "api/mql/fetch.h"
 #include "api/mql/plan.h"
 #include "api/mql/rollup_many.h"
+#include "api/mql/trace.h"
 #include "userspace/base/alloc.h"
 #include "userspace/base/util.h"
 
@@ -99,10 +100,12 @@ static int rollup_selector(struct eval *ev, const struct rollup_job *job,
 {
 	struct selector_job sj = { .job = job };
 	int64_t min_ms = plan_min_ms(job->conf.fn, &job->conf.grid, job->conf.window_ms);
+	struct trace_step *step = trace_begin(ev);
 	int r = fetch_open(ev, selector, min_ms, job->conf.grid.end_ms, &sj.fetch);
 
 	if (r == 0)
 		r = blocks_run(ev, sj.fetch.n_blocks, roll_selector_block, &sj, to);
+	fetch_trace(ev, &sj.fetch, step, sj.fetch.n_blocks);
 	fetch_close(&sj.fetch);
 	return r;
 }
@@ -503,6 +506,7 @@ int eval_raw(struct eval *ev, const struct ast *selector, int64_t min_ms, int64_
 	struct sink none = { 0 };
 	struct raw_job job = { 0 };
 	size_t n = 0, max = 0;
+	struct trace_step *step = trace_begin(ev);
 	int r = fetch_open(ev, selector, min_ms, max_ms, &job.fetch);
 
 	if (r == 0) {
@@ -511,6 +515,7 @@ int eval_raw(struct eval *ev, const struct ast *selector, int64_t min_ms, int64_
 		r = job.v ? blocks_run(ev, job.fetch.n_blocks, raw_block, &job, &none)
 		          : eval_no_memory(ev);
 	}
+	fetch_trace(ev, &job.fetch, step, job.fetch.n_blocks);
 	fetch_close(&job.fetch);
 	for (size_t i = 0; r == 0 && i < max; i++) {
 		if (job.v[i].n > 0)

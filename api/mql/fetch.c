@@ -5,6 +5,7 @@
 
 #include "api/mql/blocks.h"
 #include "api/mql/plan.h"
+#include "api/mql/trace.h"
 
 static int failed(struct eval *ev, int code)
 {
@@ -53,6 +54,34 @@ static void block_close(struct fetch_block *b)
 {
 	store_reader_free(b->reader);
 	b->reader = NULL;
+}
+
+/* What the store left out, because it is damaged; the first sentence of a query is kept. */
+static void take_warning(struct eval *ev, const struct fetch *f)
+{
+	uint64_t n;
+	const char *text = store_scan_warning(f->scan, &n);
+
+	if (text && ev->shared->warning.len == 0)
+		ev->shared->warning = arena_str(ev->arena, str_from(text));
+}
+
+void fetch_trace(struct eval *ev, const struct fetch *f, struct trace_step *step, size_t n_blocks)
+{
+	struct store_scan_cost cost = { 0 };
+
+	if (!f->scan)
+		return trace_end(ev, step, "nothing was read");
+	take_warning(ev, f);
+	if (!step)
+		return;
+	store_scan_cost(f->scan, &cost);
+	trace_end(ev, step,
+	          "read and rolled up: series=%zu in %zu pieces on %u threads, samples=%llu, "
+	          "blocks=%llu, pages=%llu with %llu bytes",
+	          store_scan_n(f->scan), n_blocks, ev->n_workers + 1,
+	          (unsigned long long)cost.samples, (unsigned long long)cost.blocks,
+	          (unsigned long long)cost.pages, (unsigned long long)cost.page_bytes);
 }
 
 void fetch_close(struct fetch *f)

@@ -23,6 +23,10 @@ int fetch_open(struct eval *ev, const struct ast *selector, int64_t min_ms, int6
                struct fetch *ret);
 void fetch_close(struct fetch *f);
 
+/* Before it is closed: takes the store's warnings, and ends @step with what it took. */
+struct trace_step;
+void fetch_trace(struct eval *ev, const struct fetch *f, struct trace_step *step, size_t n_blocks);
+
 /* At most so many series come. */
 size_t fetch_series_max(const struct fetch *f);
 

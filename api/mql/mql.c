@@ -17,6 +17,7 @@
 #include "api/mql/parse.h"
 #include "api/mql/plan.h"
 #include "api/mql/pushdown.h"
+#include "api/mql/trace.h"
 #include "userspace/base/util.h"
 
 #define INSTANT_STEP_MS    (5 * 60 * 1000ll) /* when neither step nor max_lookback is given */
@@ -378,6 +379,24 @@ static int parse_folded(struct run *run)
 	return fold_err < 0 ? eval_no_memory(&run->ev) : 0;
 }
 
+/* What the evaluation has to say beside its series. */
+static int answer_remarks(struct run *run, struct trace_step *step)
+{
+	_cleanup_(buf_done) struct buf text = BUF_INIT;
+	struct mql_result *res = run->ret;
+
+	res->series_fetched = run->ev.shared->series_fetched;
+	res->samples_read = run->ev.shared->samples_read;
+	res->warning = arena_str(&res->arena, run->ev.shared->warning);
+	trace_end(&run->ev, step, "%.*s: series fetched=%llu, samples=%llu, series=%zu",
+	          (int)MIN(run->q->text.len, (size_t)300), run->q->text.p,
+	          (unsigned long long)res->series_fetched, (unsigned long long)res->samples_read,
+	          res->n_series);
+	trace_put_json(step, &text);
+	res->trace = arena_str(&res->arena, buf_str(&text));
+	return text.err < 0 || arena_error(&res->arena) < 0 ? answer_no_memory(run) : 0;
+}
+
 int mql_eval(struct store *s, const struct mql_query *q, struct mql_result *ret, struct err *e)
 {
 	const struct mql_limits *l = q->limits ? q->limits : &mql_limits_default;
@@ -395,18 +414,19 @@ int mql_eval(struct store *s, const struct mql_query *q, struct mql_result *ret,
 		.q = q,
 		.ret = &res,
 	};
+	struct trace_step *step = trace_begin(&run.ev);
 	int r = parse_folded(&run);
 
 	if (r == 0)
 		r = run_query(&run);
+	if (r == 0)
+		r = answer_remarks(&run, step);
 	eval_done(&run.ev);
 	if (r < 0) {
 		arena_done(&res.arena);
 		return r;
 	}
 	res.arena.budget = NULL; /* it ends here */
-	res.series_fetched = shared.series_fetched;
-	res.samples_read = shared.samples_read;
 	*ret = res;
 	return 0;
 }

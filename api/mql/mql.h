@@ -49,6 +49,7 @@ struct mql_query {
 	int64_t latency_offset_ms; /* 30 s by default */
 	bool nocache;              /* no result may come from a cache; no alignment of the range */
 	bool no_pushdown;          /* see pushdown.h; for tests */
+	bool trace;                /* say what was done; see mql_result */
 	int round_digits; /* rounds results; below 0 to tens, hundreds …; MQL_ROUND_OFF = off */
 	uint64_t deadline_mono_ns;       /* 0 = none */
 	const _Atomic bool *cancelled;   /* becomes true when nobody waits any more; NULL = never */
@@ -75,6 +76,8 @@ struct mql_result {
 	const struct mql_series *series; /* in answer order */
 	size_t n_series;
 	uint64_t series_fetched, samples_read;
+	struct str warning; /* a sentence about stored data that is left out as damaged, or "" */
+	struct str trace;   /* {"duration_msec":..,"message":..,"children":[..]}, or "" */
 	struct arena arena; /* owns all of the above */
 };
 

@@ -6,11 +6,14 @@
 #include "api/mql/mql.h"
 #include "store/store.h"
 #include "tests/unit/unit.h"
+
 #include "userspace/base/alloc.h"
 #include "userspace/base/clock.h"
+#include <jansson.h>
 
 #include <errno.h>
 #include <ftw.h>
+#include <jansson.h>
 
 #define BASE_MS   1704067200000ll
 #define N_SAMPLES 240
@@ -124,6 +127,48 @@ static void test_types_and_labels(void **state)
 	run(&q, &res);
 	assert_int_equal(MQL_MATRIX, res.type);
 	assert_int_equal(3, res.series[0].n);
+	mql_result_done(&res);
+}
+
+/* Each step of a trace says what it was, and took no longer than the one around it. */
+static size_t count_steps(const json_t *step, const char *word)
+{
+	const char *message = json_string_value(json_object_get(step, "message"));
+	double ms = json_number_value(json_object_get(step, "duration_msec"));
+	const json_t *child;
+	size_t i, n;
+
+	assert_non_null(message);
+	assert_true(ms >= 0);
+	n = strstr(message, word) != NULL;
+	json_array_foreach(json_object_get(step, "children"), i, child)
+	{
+		assert_true(json_number_value(json_object_get(child, "duration_msec")) <= ms);
+		n += count_steps(child, word);
+	}
+	return n;
+}
+
+static void test_trace(void **state)
+{
+	struct mql_query q = range("sum(rate(m[1m])) by (t) + (m offset 30s) * 2", 0, 60, 30);
+	struct mql_result res;
+	json_t *trace;
+
+	(void)state;
+	run(&q, &res);
+	assert_int_equal(0, res.trace.len);
+	mql_result_done(&res);
+
+	q.trace = true;
+	run(&q, &res);
+	trace = json_loadb(res.trace.p, res.trace.len, 0, NULL);
+	assert_non_null(trace);
+	assert_int_equal(2, count_steps(trace, "read and rolled up"));
+	assert_int_equal(1, count_steps(trace, "query=sum(rate(m[1m])) by(t), "));
+	assert_int_equal(4, count_steps(trace, "points per series=3"));
+	assert_int_equal(1, count_steps(trace, "series fetched=4, samples="));
+	json_decref(trace);
 	mql_result_done(&res);
 }
 
@@ -393,6 +438,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_types_and_labels),
+		cmocka_unit_test(test_trace),
 		cmocka_unit_test(test_variants_of_variants),
 		cmocka_unit_test(test_raw_samples),
 		cmocka_unit_test(test_alignment),

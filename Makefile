@@ -240,6 +240,10 @@ bench-host: $(PROGRAMS) $(BENCHES) ## What a host costs, beside vmagent and node
 	$(Q)scripts/deps bench
 	$(Q)O=$(O) scripts/bench-host --vms $(VMS) --series $(SERIES)
 
+VMS ?= 600
+bench-query: $(PROGRAMS) $(BENCHES) ## Dashboards' queries side by side with VictoriaMetrics: VMS=6000 for 10x
+	$(Q)O=$(O) scripts/bench-query --vms $(VMS)
+
 check-fresh: ## Both README commands on a fresh minimal Debian 12 (root, debootstrap; long)
 	$(Q)scripts/fresh make demo SECONDS=60
 	$(Q)scripts/fresh make check

@@ -2,14 +2,18 @@
 #include "api/region_conf.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/http/listen.h"
 #include "store/store.h"
 #include "userspace/base/alloc.h"
+#include "userspace/base/file.h"
 #include "userspace/base/log.h"
 #include "userspace/base/util.h"
+
+#define FILE_BYTES_MAX ((size_t)1 << 20)
 
 static const char *const wal_sync_names[] = {
 	[STORE_SYNC_ALWAYS] = "always", [STORE_SYNC_INTERVAL] = "interval", NULL
@@ -137,8 +141,28 @@ int region_conf_dev(struct region_conf *conf)
 	return 0;
 }
 
+/* Says where a setting that is wrong with others comes from: an option, or a line of the file. */
+static int complain(const struct region_conf_source *from, int code, const char *why, struct err *e)
+{
+	_cleanup_(buf_done) struct buf text = BUF_INIT;
+
+	for (size_t i = 0; i < REGION_OVERRIDES_MAX; i++) {
+		const struct region_override *o = &from->overrides[i];
+
+		if (o->text && str_starts(str_from(why), str_from(o->key)))
+			return err_set(e, code, "--%s%s", o->option ? o->option : o->key,
+			               why + strlen(o->key));
+	}
+	if (!from->path)
+		return err_set(e, code, "%s", why);
+	/* Gone by now, or a pipe: then without the line. */
+	(void)file_read_regular_at(AT_FDCWD, from->path, &text, FILE_BYTES_MAX);
+	return conf_complain(from->path, buf_str(&text), code, why, e);
+}
+
 int region_conf_read(const struct region_conf_source *from, struct region_conf *ret, struct err *e)
 {
+	struct err why = ERR_INIT;
 	int r = conf_init(&region_conf_schema, ret);
 
 	if (r == 0)
@@ -146,7 +170,9 @@ int region_conf_read(const struct region_conf_source *from, struct region_conf *
 		               : region_conf_dev(ret);
 	if (r == 0)
 		r = override_all(from, ret, e);
-	return r == 0 ? region_conf_check(ret, e) : r;
+	if (r == 0)
+		r = region_conf_check(ret, &why);
+	return why.code < 0 ? complain(from, r, why.msg, e) : r;
 }
 
 static size_t scalar_bytes(enum conf_type type)

@@ -216,15 +216,17 @@ def settings(folder):
     check("unknown option", exit_code("--nosuch")[0], 2)
     check("dev without data", exit_code("--dev")[0], 2)
     check("no file", exit_code("--config", "/nonexistent.yml")[0], 6)
-    for text, word in [("nosuch: 1\n", "nosuch"), (good + "retention: 5 parsecs\n", "retention"),
-                       ("listen: 127.0.0.1:0\n", "organisations"), (good + "listen: x\n", "listen"),
-                       ("listen: nowhere\norganisations: [a]\n", "listen"),
-                       ("organisations: [a, a]\n", "twice"), ("organisations: [UPPER]\n", "slug")]:
+    for text, word in [("nosuch: 1\n", "yml:1: unknown key \"nosuch\""),
+                       (good + "retention: 5 parsecs\n", "yml:4: key \"retention\""),
+                       ("listen: 127.0.0.1:0\n", "yml: organisations"), (good + "listen: x\n", "yml:4: key \"listen\""),
+                       ("organisations: [a]\nlisten: nowhere\n", "yml:2: listen: \"nowhere\" is not an address"),
+                       ("organisations: [a, a]\n", "yml:1: organisations: a is named twice"),
+                       ("organisations: [UPPER]\n", "slug")]:
         code, out = exit_code("--config", conf(text), "--check-config")
         check(f"bad settings {text!r}", [code, word in out], [6, True])
     for address in ("0.0.0.0:0", ":0", "192.0.2.1:80", "[::]:0"):
         code, out = exit_code("--dev", "--data", folder + "/x", "--listen", address)
-        check(f"refuses {address}", [code, "loopback" in out], [6, True])
+        check(f"refuses {address}", [code, "--listen: " in out, "loopback" in out], [6, True, True])
     check("good settings", exit_code("--config", conf(good), "--check-config")[0], 0)
     printed = exit_code("--config", path, "--print-config")[1]
     check("printed settings are settings", exit_code("--config", conf(printed), "--check-config")[0], 0)

@@ -396,6 +396,43 @@ static void test_limits(void **state)
 	}
 }
 
+/* The key that a complaint begins with is looked up in the file, as far as its words lead. */
+static void test_complaints(void **state)
+{
+	static const char text[] = "a: 1\nb:\n  c: x\n  d:\n  - e: 1\n  - {f: 1,\n     g: 2}\n";
+	static const struct {
+		const char *why, *want;
+	} cases[] = {
+		/* clang-format off */
+		{ "a: wrong",           "t:1: a: wrong" },
+		{ "b.c: wrong",         "t:3: b.c: wrong" },
+		{ "b.d[0].e: wrong",    "t:5: b.d[0].e: wrong" },
+		{ "b.d[1]: g: wrong",   "t:7: b.d[1]: g: wrong" },
+		{ "b.d[2].e: wrong",    "t:4: b.d[2].e: wrong" },
+		{ "b.d[-1]: wrong",     "t:4: b.d[-1]: wrong" },
+		{ "b.x: a: wrong",      "t:2: b.x: a: wrong" },
+		{ "x.a: wrong",         "t: x.a: wrong" },
+		{ "",                   "t: " },
+		/* clang-format on */
+	};
+	static const char *const no_documents[] = { "", "[", "a: \xff", "# nothing\n" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct err e = ERR_INIT;
+
+		assert_int_equal(-EINVAL,
+		                 conf_complain("t", str_from(text), -EINVAL, cases[i].why, &e));
+		assert_string_equal(cases[i].want, e.msg);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(no_documents); i++) {
+		struct err e = ERR_INIT;
+
+		(void)conf_complain("t", str_from(no_documents[i]), -EINVAL, "a: wrong", &e);
+		assert_string_equal("t: a: wrong", e.msg);
+	}
+}
+
 static void test_document(void **state)
 {
 	_cleanup_(buf_done) struct buf text = BUF_INIT;
@@ -426,6 +463,7 @@ int main(void)
 		cmocka_unit_test(test_groups_apart),
 		cmocka_unit_test(test_printed_strings_read_back),
 		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_complaints),
 		cmocka_unit_test(test_document),
 	};
 

@@ -87,6 +87,15 @@ int conf_set_key(const struct conf_schema *schema, void *cfg, const char *key, c
 /* The same as conf_parse() from a file; -ENOENT etc. also fill @e. */
 int conf_load(const struct conf_schema *schema, const char *path, void *cfg, struct err *e);
 
+/*
+ * conf_complain() - what a check of several settings found, with the place in the file.
+ *
+ * @why begins with the key that is wrong, as dotted words; @text is the file @name, which
+ * conf_parse() took. Fills @e with "name:line: why", without the line when the file leaves that
+ * setting out. Returns @code.
+ */
+int conf_complain(const char *name, struct str text, int code, const char *why, struct err *e);
+
 /* The effective configuration as YAML that conf_parse() accepts; comments give the sentences. */
 void conf_print(const struct conf_schema *schema, const void *cfg, struct buf *out);
 

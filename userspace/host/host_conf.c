@@ -299,7 +299,7 @@ int host_conf_parse(const char *name, struct str text, const char *const *known,
 	if (r == 0) {
 		r = check(conf, known, &why);
 		if (r < 0)
-			(void)err_set(e, r, "%.80s: %s", name, why.msg);
+			(void)conf_complain(name, text, r, why.msg, e);
 	}
 	if (r == 0)
 		r = fill_host_id(conf);

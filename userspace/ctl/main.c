@@ -8,8 +8,8 @@
 #include "userspace/ctl/command.h"
 
 static const struct command *const commands[] = {
-	&guest_profile_command,
-	&guest_dump_command,
+	&guest_profile_command,   &guest_dump_command,    &token_mint_command,
+	&token_attenuate_command, &token_inspect_command, &token_revoke_command,
 };
 
 static enum exit_code help(void)

@@ -50,6 +50,7 @@ struct block {
 	_Atomic bool is_replaced;     /* remove the files with the last reference */
 	_Atomic bool is_damaged;      /* somewhere: merges leave it as it is */
 	_Atomic uint64_t n_bad_pages; /* read so far */
+	_Atomic uint64_t nothing_to;  /* tombstones up to this one name nothing in it */
 	_Atomic uint64_t memory_bytes;
 };
 

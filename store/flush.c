@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "store/block_write.h"
 #include "store/store_int.h"
@@ -40,6 +41,8 @@ struct flush {
 	struct series **series; /* of it, in order */
 	uint32_t n_series;
 	uint64_t n_samples;
+	uint64_t
+		deleted; /* the last tombstone: deletes wait for flushes, so none comes meanwhile */
 };
 
 static void flush_done(struct flush *f)
@@ -272,7 +275,8 @@ static int finish_outputs(struct flush *f, struct block **ret)
 		struct output *o = &f->out[i];
 		struct block_meta meta = { .level = o->level,
 			                   .min_epoch = f->epoch - 1,
-			                   .max_epoch = f->epoch - 1 };
+			                   .max_epoch = f->epoch - 1,
+			                   .deleted = f->deleted };
 		int r = block_writer_finish(o->writer, &meta);
 
 		block_writer_free(o->writer);
@@ -365,6 +369,15 @@ static void turn(struct store *s)
 	(void)pthread_rwlock_unlock(&s->epoch_lock);
 }
 
+static uint64_t last_delete(struct store *s)
+{
+	(void)pthread_mutex_lock(&s->blocks_lock);
+	uint64_t last = s->manifest.next_delete - 1;
+
+	(void)pthread_mutex_unlock(&s->blocks_lock);
+	return last;
+}
+
 static int run_locked(struct store *s)
 {
 	_cleanup_(flush_done) struct flush f = { .s = s };
@@ -376,6 +389,7 @@ static int run_locked(struct store *s)
 		turn(s);
 	}
 	f.epoch = s->epoch;
+	f.deleted = last_delete(s);
 	f.windows = windows_for(s->conf.retention_ms);
 	f.recent_ms =
 		window_begin(clock_unix_ms(), f.windows.length_ms[0]) - 2 * f.windows.length_ms[0];
@@ -403,15 +417,25 @@ int flush_run(struct store *s)
 	return r;
 }
 
-void flush_raise_floor(struct store *s)
+/* true when nothing that is flushed is read from memory by scans that begin now. */
+static bool raise_floor(struct store *s)
 {
-	(void)pthread_mutex_lock(&s->flush_lock);
+	bool raised;
+
 	head_drop(&s->head);
 	room_enter(&s->head.room, PARTY_ALONE);
 	if (!s->has_turned && s->floor_epoch != s->epoch && head_raise_floor(&s->head))
 		s->floor_epoch = s->epoch;
+	raised = s->floor_epoch == s->epoch;
 	room_leave(&s->head.room);
 	head_drop(&s->head);
+	return raised;
+}
+
+void flush_raise_floor(struct store *s)
+{
+	(void)pthread_mutex_lock(&s->flush_lock);
+	(void)raise_floor(s);
 	(void)pthread_mutex_unlock(&s->flush_lock);
 }
 
@@ -419,5 +443,35 @@ void flush_drop(struct store *s)
 {
 	(void)pthread_mutex_lock(&s->flush_lock);
 	head_drop(&s->head);
+	(void)pthread_mutex_unlock(&s->flush_lock);
+}
+
+static void sleep_ms(long ms)
+{
+	const struct timespec t = { .tv_nsec = ms * 1000000 };
+
+	(void)nanosleep(&t, NULL);
+}
+
+int flush_hold(struct store *s, uint64_t wait_ms)
+{
+	uint64_t until_ns = clock_mono_ns() + wait_ms * 1000000;
+
+	(void)pthread_mutex_lock(&s->flush_lock);
+	int r = run_locked(s);
+
+	while (r == 0 && !raise_floor(s)) {
+		if (clock_mono_ns() >= until_ns)
+			r = -EAGAIN;
+		else
+			sleep_ms(10);
+	}
+	if (r < 0)
+		(void)pthread_mutex_unlock(&s->flush_lock);
+	return r;
+}
+
+void flush_release(struct store *s)
+{
 	(void)pthread_mutex_unlock(&s->flush_lock);
 }

@@ -19,10 +19,11 @@ static bool reaches_beyond(const struct store_scan *scan, const struct block *b)
 	return b->meta.min_ms < scan->min_ms || b->meta.max_ms > scan->max_ms;
 }
 
-/* All samples of a part are in range: there is no need to look at them. */
+/* All samples of a part are in range, and none is deleted: there is no need to look at them. */
 static bool is_sure(const struct store_scan *scan, const struct part *p)
 {
-	return p->source != HEAD_SOURCE && !reaches_beyond(scan, scan->blocks[p->source].block);
+	return p->source != HEAD_SOURCE && scan->blocks[p->source].hidden.n == 0 &&
+	       !reaches_beyond(scan, scan->blocks[p->source].block);
 }
 
 static int has_samples(struct store_scan *scan, struct store_reader *r, size_t i, bool *ret)

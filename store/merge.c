@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "store/block_write.h"
+#include "store/delete.h"
 #include "store/merge_input.h"
 #include "store/merge_plan.h"
 #include "store/store_int.h"
@@ -28,6 +29,8 @@ static const struct {
 
 struct merge {
 	struct store *s;
+	const struct view *view;
+	bool is_forced;
 	struct merge_job job;
 	int64_t now_ms;
 	uint64_t number;
@@ -67,11 +70,14 @@ static bool is_over(struct store *s, const struct block_org *org, int64_t now_ms
 	return org->max_ms < retained_from(s, org->name, now_ms);
 }
 
-/* A part of it is over that makes writing the rest anew worth while. */
-static bool is_stale(void *ctx, const struct block *b)
+/* So much of it is over, or deleted, that the rest is to be written anew. */
+static bool is_stale(void *ctx, struct block *b)
 {
 	const struct merge *m = ctx;
 	uint64_t n = 0;
+
+	if (delete_is_due(b, m->view->deleted, m->now_ms, m->is_forced))
+		return true;
 
 	for (uint32_t i = 0; i < b->meta.n_orgs; i++) {
 		if (is_over(m->s, &b->orgs[i], m->now_ms))
@@ -209,7 +215,7 @@ static int merge_org(struct merge *m, struct err *e)
 
 static int write_all(struct merge *m, struct err *e)
 {
-	int r = merge_input_init(&m->input, m->job.blocks, m->job.n);
+	int r = merge_input_init(&m->input, m->job.blocks, m->job.n, m->view->deleted);
 
 	if (r == 0)
 		r = open_writer(m);
@@ -230,13 +236,12 @@ static int finish(struct merge *m, struct block **ret)
 	*ret = NULL;
 	if (m->n_samples == 0)
 		return 0;
-	meta.deleted = UINT64_MAX;
+	meta.deleted = m->view->deleted->last;
 	for (size_t i = 0; i < m->job.n; i++) {
 		const struct block_meta *from = &m->job.blocks[i]->meta;
 
 		meta.min_epoch = MIN(meta.min_epoch, from->min_epoch);
 		meta.max_epoch = MAX(meta.max_epoch, from->max_epoch);
-		meta.deleted = MIN(meta.deleted, from->deleted);
 	}
 	r = block_writer_finish(m->writer, &meta);
 	return r < 0 ? r : block_open(ret, m->s->dir, m->number, NULL);
@@ -282,7 +287,9 @@ static bool has_room(struct store *s, const struct merge_job *job)
 
 static int step(struct store *s, struct view *v, bool is_forced)
 {
-	_cleanup_(merge_done) struct merge m = { .s = s, .now_ms = clock_unix_ms() };
+	_cleanup_(merge_done) struct merge m = {
+		.s = s, .view = v, .is_forced = is_forced, .now_ms = clock_unix_ms()
+	};
 	const struct merge_rules rules = {
 		.windows = windows_for(s->conf.retention_ms),
 		.now_ms = m.now_ms,
@@ -297,7 +304,7 @@ static int step(struct store *s, struct view *v, bool is_forced)
 	if (r != 0)
 		return r;
 	if (!merge_plan(v, &rules, &m.job))
-		return 0;
+		return v->deleted->n > 0 ? delete_forget(s) : 0;
 	if (!has_room(s, &m.job)) {
 		atomic_fetch_add(&s->merges_put_off, 1);
 		return 0;

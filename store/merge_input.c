@@ -7,9 +7,11 @@
 #include "userspace/base/alloc.h"
 #include "userspace/base/util.h"
 
-int merge_input_init(struct merge_input *in, struct block *const *blocks, size_t n)
+int merge_input_init(struct merge_input *in, struct block *const *blocks, size_t n,
+                     const struct tombstones *deleted)
 {
-	*in = (struct merge_input){ .v = mem_zalloc(n, sizeof(*in->v)),
+	*in = (struct merge_input){ .deleted = deleted,
+		                    .v = mem_zalloc(n, sizeof(*in->v)),
 		                    .least = mem_zalloc(n, sizeof(*in->least)) };
 	if (!in->v || !in->least)
 		return -ENOMEM;
@@ -33,6 +35,7 @@ void merge_input_done(struct merge_input *in)
 
 		block_reader_done(&src->reader);
 		block_cursors_close(&src->cursors);
+		hidden_done(&src->hidden);
 		free(src->ranks);
 		free(src->page);
 	}
@@ -271,20 +274,27 @@ static const struct block_org *next_org(const struct merge_source *src)
 	return src->next_org < src->b->meta.n_orgs ? &src->b->orgs[src->next_org] : NULL;
 }
 
+static int start_source(const struct merge_input *in, struct merge_source *src, struct err *e)
+{
+	struct block_select block = { .b = src->b, .reader = &src->reader, .org = src->org };
+	int r;
+
+	hidden_done(&src->hidden);
+	r = hidden_init(&src->hidden, &block, in->deleted, 0, e);
+	src->series = src->org->first_series;
+	src->end = src->series + src->org->n_series;
+	src->page->n = 0;
+	return r == 0 ? load_series(src, e) : r;
+}
+
 static int start_org(struct merge_input *in, struct err *e)
 {
 	int r = rank_labels(in, e);
 
 	in->n_least = 0;
 	for (size_t i = 0; r == 0 && i < in->n; i++) {
-		struct merge_source *src = &in->v[i];
-
-		if (!src->org)
-			continue;
-		src->series = src->org->first_series;
-		src->end = src->series + src->org->n_series;
-		src->page->n = 0;
-		r = load_series(src, e);
+		if (in->v[i].org)
+			r = start_source(in, &in->v[i], e);
 	}
 	return r;
 }
@@ -328,8 +338,10 @@ int merge_input_samples(struct merge_input *in, int64_t min_ms, struct columns *
 	to->n = 0;
 	for (size_t i = 0; r == 0 && i < in->n_least; i++) {
 		struct merge_source *src = &in->v[in->least[i]];
+		size_t before = to->n;
 
 		r = block_cursors_read(&src->cursors, src->series, min_ms, INT64_MAX, to, stop, e);
+		hidden_cut(&src->hidden, src->series, to, before);
 	}
 	return r == 0 ? columns_join(to, 0) : note_damage(in, r);
 }

@@ -29,7 +29,7 @@ struct merge_rules {
 	uint32_t floor_epoch; /* blocks of later epochs are still in the head, and wait */
 	bool is_forced;       /* all windows are taken as over, and nothing waits */
 	/* Is something of @b to go? */
-	bool (*is_stale)(void *ctx, const struct block *b);
+	bool (*is_stale)(void *ctx, struct block *b);
 	void *ctx;
 };
 

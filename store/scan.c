@@ -314,8 +314,10 @@ static void scan_done(struct store_scan *scan)
 		atomic_fetch_sub(&scan->s->head.n_scans[scan->pin], 1);
 	if (scan->tenant)
 		atomic_fetch_sub(&scan->tenant->n_scans, 1);
-	for (uint32_t i = 0; i < scan->n_blocks; i++)
+	for (uint32_t i = 0; i < scan->n_blocks; i++) {
 		series_list_done(&scan->blocks[i].list);
+		hidden_done(&scan->blocks[i].hidden);
+	}
 	series_list_done(&scan->head_list);
 	arena_done(&scan->labels.arena);
 	free(scan->labels.v);

@@ -12,44 +12,10 @@ struct block_ctx {
 	struct store_scan *scan;
 	struct block *b;
 	struct block_reader *reader;
-	uint32_t org;
 	uint32_t *map; /* the scan's number of a label of the block, plus 1 */
 	bool is_eager;
 	struct series_page *page;
 };
-
-/* ---- the block as a source ------------------------------------------------ */
-
-static int block_exact(void *ctx, struct str name, struct str value, roaring_bitmap_t *to,
-                       struct err *e)
-{
-	const struct block_ctx *c = ctx;
-
-	return text_or_exact(c->b, c->reader, c->org, name, value, to, e);
-}
-
-static int block_covered(void *ctx, const struct match *m, roaring_bitmap_t *to, struct err *e)
-{
-	const struct block_ctx *c = ctx;
-	struct text_entry entry;
-	struct text_walk w;
-	int r = text_walk_start(&w, c->b, c->reader, c->org, m->name, m->prefix, e);
-
-	for (uint32_t n = 1; r == 0; n++) {
-		r = text_walk_next(&w, &entry, e);
-		if (r != 0 || entry.org != c->org || !str_eq(entry.name, m->name))
-			break;
-		if (entry.value.len == 0)
-			continue;
-		if (!str_starts(entry.value, m->prefix))
-			break;
-		if (n % 1024 == 0)
-			r = scan_check(c->scan, e);
-		if (r == 0 && match_covers(m, entry.value))
-			r = text_or(c->b, c->reader, &entry, to, e);
-	}
-	return r < 0 ? r : 0;
-}
 
 /* ---- labels --------------------------------------------------------------- */
 
@@ -149,14 +115,32 @@ static int take_series(struct block_ctx *c, struct series_list *to, const uint32
 	return r;
 }
 
-static int select_and_take(struct block_ctx *c, struct series_list *to, const struct block_org *org,
-                           const struct selection *sel, struct err *e)
+static int check(const void *ctx, struct err *e)
+{
+	return scan_check(ctx, e);
+}
+
+/* The selected series of which something is left. */
+static int select_series(struct block_ctx *c, const struct block_org *org,
+                         const struct selection *sel, struct hidden *hidden, roaring_bitmap_t **ret,
+                         struct err *e)
+{
+	struct block_select block = { c->b, c->reader, org, check, c->scan };
+	int r = block_select(&block, sel, ret, e);
+
+	if (r == 0)
+		r = hidden_init(hidden, &block, c->scan->view->deleted, 0, e);
+	if (r == 0)
+		hidden_from_set(hidden, org->min_ms, org->max_ms, *ret);
+	return r;
+}
+
+static int select_and_take(struct block_ctx *c, struct block_source *src,
+                           const struct block_org *org, const struct selection *sel, struct err *e)
 {
 	_cleanup_(roaring_bitmap_freep) roaring_bitmap_t *set = NULL;
-	const struct select_source src = { c, org->first_series, org->n_series, block_exact,
-		                           block_covered };
 	struct err why = ERR_INIT;
-	int r = selection_run(sel, &src, &set, &why);
+	int r = select_series(c, org, sel, &src->hidden, &set, &why);
 
 	if (is_damage(r)) {
 		scan_warn(c->scan, &why);
@@ -175,17 +159,14 @@ static int select_and_take(struct block_ctx *c, struct series_list *to, const st
 	if (!ids || !c->map || !c->page)
 		return -ENOMEM;
 	roaring_bitmap_to_uint32_array(set, ids);
-	return take_series(c, to, ids, n, e);
+	return take_series(c, &src->list, ids, n, e);
 }
 
 int scan_block(struct store_scan *scan, struct block_source *src, const struct block_org *org,
                const struct selection *sel, struct block_reader *reader, struct err *e)
 {
-	struct block_ctx c = { .scan = scan,
-		               .b = src->block,
-		               .reader = reader,
-		               .org = (uint32_t)(org - src->block->orgs) };
-	int r = select_and_take(&c, &src->list, org, sel, e);
+	struct block_ctx c = { .scan = scan, .b = src->block, .reader = reader };
+	int r = select_and_take(&c, src, org, sel, e);
 
 	free(c.map);
 	free(c.page);

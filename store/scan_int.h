@@ -20,7 +20,7 @@
 
 #include "store/block_text.h"
 #include "store/columns.h"
-#include "store/select.h"
+#include "store/hidden.h"
 #include "store/store_int.h"
 #include "userspace/base/arena.h"
 
@@ -56,6 +56,7 @@ struct head_series {
 struct block_source {
 	struct block *block;
 	struct series_list list;
+	struct hidden hidden; /* what is deleted of it */
 };
 
 /* Where a part of a series' samples is. */

@@ -65,18 +65,20 @@ static int leave_out(void *ctx, const struct err *why)
 
 static int read_block(struct store_reader *r, const struct part *p, struct columns *to)
 {
+	const struct block_source *src = &r->scan->blocks[p->source];
 	struct block_cursors *c = &r->blocks[p->source];
+	size_t before = to->n;
+	int ret = 0;
 
 	if (c->is_open && p->series <= c->last)
 		cursors_close(r, p->source);
-	if (!c->is_open) {
-		int ret = block_cursors_open(c, r->scan->blocks[p->source].block);
-
-		if (ret < 0)
-			return ret;
-	}
-	return block_cursors_read(c, p->series, r->scan->min_ms, r->scan->max_ms, to, leave_out,
-	                          r->scan);
+	if (!c->is_open)
+		ret = block_cursors_open(c, src->block);
+	if (ret == 0)
+		ret = block_cursors_read(c, p->series, r->scan->min_ms, r->scan->max_ms, to,
+		                         leave_out, r->scan);
+	hidden_cut(&src->hidden, p->series, to, before);
+	return ret;
 }
 
 /* ---- series --------------------------------------------------------------- */

@@ -11,6 +11,7 @@
 #include "store/merge.h"
 #include "store/outfile.h"
 #include "store/replay.h"
+#include "store/snapshot.h"
 #include "userspace/base/alloc.h"
 #include "userspace/base/clock.h"
 #include "userspace/base/num.h"
@@ -168,12 +169,14 @@ struct opened {
 	size_t n;
 	struct broken_block *broken;
 	size_t n_broken;
+	struct tombstones *deleted;
 };
 
 static void opened_done(struct opened *o)
 {
 	for (size_t i = 0; i < o->n; i++)
 		block_unref(o->blocks[i]);
+	tombstones_unref(o->deleted);
 	free(o->blocks);
 	free(o->broken);
 }
@@ -208,8 +211,10 @@ static int open_blocks(struct store *s, struct err *e)
 		r = vfs()->list(path, remove_unlisted, s);
 	for (size_t i = 0; r == 0 && i < s->manifest.n_blocks; i++)
 		r = open_one(s, s->manifest.blocks[i], &o, e);
+	if (r == 0)
+		r = tombstones_read(s->dir, s->manifest.next_delete - 1, &o.deleted, e);
 	if (r == 0) {
-		s->view = view_new(o.blocks, o.n, o.broken, o.n_broken);
+		s->view = view_new(o.blocks, o.n, o.broken, o.n_broken, o.deleted);
 		r = s->view ? 0 : -ENOMEM;
 	}
 	return r < 0 ? err_set(e, r, "%s: %s", path, strerror(-r)) : 0;
@@ -237,7 +242,7 @@ int store_sync_blocks(struct store *s)
 	return vfs()->sync_dir(path);
 }
 
-static void swap_view(struct store *s, struct view *fresh)
+void store_set_view(struct store *s, struct view *fresh)
 {
 	(void)pthread_mutex_lock(&s->view_lock);
 	struct view *old = s->view;
@@ -273,7 +278,7 @@ int store_publish(struct store *s, struct block *const *gone, size_t n_gone,
 		view_unref(view);
 		return r;
 	}
-	swap_view(s, view);
+	store_set_view(s, view);
 	for (size_t i = 0; i < n_gone; i++) {
 		atomic_fetch_add(&s->bad_pages, atomic_load(&gone[i]->n_bad_pages));
 		atomic_store(&gone[i]->is_replaced, true);
@@ -322,6 +327,7 @@ static int open_all(struct store *s, struct err *e)
 		r = open_blocks(s, e);
 	if (r < 0)
 		return r;
+	snapshots_clean(s);
 	s->epoch = (uint32_t)s->manifest.epoch + 1;
 	atomic_store(&s->floor_epoch, s->epoch);
 	r = open_log(s, e);

@@ -258,6 +258,41 @@ struct store_org_stats {
 typedef int (*store_org_f)(void *ctx, struct str org, const struct store_org_stats *stats);
 int store_orgs_each(struct store *s, store_org_f fn, void *ctx);
 
+/* ---- deleting -------------------------------------------------------------------------------- */
+
+/*
+ * store_delete() - all samples in [min_ms, max_ms] that the selected series have now; of @sel only
+ * the organisation, the matchers, the range and the deadline count. They are hidden at once and for
+ * good, and leave the disk within hours. What is written later, whatever its time, is not deleted.
+ *
+ * @ret_series: how many series had something in the range. 0, -EINVAL (no slug, bad expression),
+ * -EAGAIN with @e (try again later), -ECANCELED, -EIO, -ENOSPC, -ENOMEM: all is as it was.
+ * Cost: a flush.
+ */
+int store_delete(struct store *s, const struct store_select *sel, uint64_t *ret_series,
+                 struct err *e);
+
+/* ---- snapshots ------------------------------------------------------------------------------- */
+
+#define STORE_SNAPSHOT_NAME_MAX 40u
+
+/*
+ * A snapshot is a folder DIR/snapshots/NAME with all samples that were acknowledged before it was
+ * begun. It is a store by itself: it can be copied, or opened where it is. It takes no space until
+ * blocks of this store are replaced.
+ *
+ * store_snapshot_create() - makes one; @ret_name has STORE_SNAPSHOT_NAME_MAX bytes. -EIO, -ENOSPC,
+ * -ENOMEM with @e, or -EXDEV, -EPERM where the file system has no hard links. Cost: a flush, and
+ * then two files a block.
+ */
+int store_snapshot_create(struct store *s, char *ret_name, struct err *e);
+
+/* Calls @fn with each name, in any order; its negative result stops. */
+int store_snapshots_each(struct store *s, store_text_f fn, void *ctx);
+
+/* -ENOENT with @e when there is none of this name, whatever @name is. */
+int store_snapshot_delete(struct store *s, struct str name, struct err *e);
+
 /* ---- about itself ---------------------------------------------------------------------------- */
 
 struct store_stats {

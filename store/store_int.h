@@ -59,6 +59,8 @@ struct store {
 };
 
 struct view *store_view(struct store *s); /* a reference */
+/* The reference to @fresh is taken over. blocks_lock is held. */
+void store_set_view(struct store *s, struct view *fresh);
 
 /*
  * Makes the change of the list of blocks durable, then visible: @gone leave, @fresh (their

@@ -5,7 +5,8 @@
 
 #include "userspace/base/alloc.h"
 
-static struct view *view_alloc(size_t n, const struct broken_block *broken, size_t n_broken)
+static struct view *view_alloc(size_t n, const struct broken_block *broken, size_t n_broken,
+                               struct tombstones *deleted)
 {
 	struct view *v = mem_zalloc(1, sizeof(*v) + n * sizeof(v->blocks[0]));
 
@@ -19,6 +20,7 @@ static struct view *view_alloc(size_t n, const struct broken_block *broken, size
 	if (n_broken > 0)
 		memcpy(v->broken, broken, n_broken * sizeof(*broken));
 	v->n_broken = n_broken;
+	v->deleted = tombstones_ref(deleted);
 	atomic_init(&v->refs, 1);
 	return v;
 }
@@ -29,9 +31,9 @@ static void add(struct view *v, struct block *b)
 }
 
 struct view *view_new(struct block *const *blocks, size_t n, const struct broken_block *broken,
-                      size_t n_broken)
+                      size_t n_broken, struct tombstones *deleted)
 {
-	struct view *v = view_alloc(n, broken, n_broken);
+	struct view *v = view_alloc(n, broken, n_broken, deleted);
 
 	for (size_t i = 0; v && i < n; i++)
 		add(v, blocks[i]);
@@ -50,6 +52,7 @@ void view_unref(struct view *v)
 		return;
 	for (size_t i = 0; i < v->n; i++)
 		block_unref(v->blocks[i]);
+	tombstones_unref(v->deleted);
 	free(v->broken);
 	free(v);
 }
@@ -66,7 +69,7 @@ static bool is_in(const struct block *b, struct block *const *list, size_t n)
 struct view *view_changed(const struct view *v, struct block *const *gone, size_t n_gone,
                           struct block *const *fresh, size_t n_fresh)
 {
-	struct view *to = view_alloc(v->n + n_fresh, v->broken, v->n_broken);
+	struct view *to = view_alloc(v->n + n_fresh, v->broken, v->n_broken, v->deleted);
 	size_t k = 0;
 
 	for (size_t i = 0; to && i < v->n; i++) {
@@ -78,4 +81,9 @@ struct view *view_changed(const struct view *v, struct block *const *gone, size_
 	for (; to && k < n_fresh; k++)
 		add(to, fresh[k]);
 	return to;
+}
+
+struct view *view_deleted(const struct view *v, struct tombstones *deleted)
+{
+	return view_new(v->blocks, v->n, v->broken, v->n_broken, deleted);
 }

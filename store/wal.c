@@ -328,6 +328,8 @@ int wal_open(struct wal **ret, const struct wal_conf *conf, wal_frame_f fn, void
 	pthread_cond_init(&w->changed, NULL);
 	(void)snprintf(w->dir, sizeof(w->dir), "%s/wal", conf->dir);
 	r = vfs()->mkdir(w->dir);
+	if (r == 0) /* its name must be there for good before anything in it is relied upon */
+		r = vfs()->sync_dir(conf->dir);
 	if (r < 0)
 		(void)err_set(e, r, "%s: %s", w->dir, strerror(-r));
 	else

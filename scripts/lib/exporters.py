@@ -47,7 +47,7 @@ class Space:
         self.stack, self.logs, self.address = stack, logs, address
         self.holder = self._start("monitor", ["unshare", "--net", "sleep", "infinity"])
         mine = os.readlink("/proc/self/ns/net")
-        wait_for("a network namespace", 10, lambda: self._namespace() not in ("", mine))
+        wait_for("a network namespace", 60, lambda: self._namespace() not in ("", mine))
         run("ip", "link", "add", device, "type", "veth", "peer", "name", "eth0", "netns",
             str(self.holder.pid))
         run("ip", "address", "add", f"{ours}/30", "dev", device)
@@ -84,7 +84,7 @@ class Space:
         finally:
             connection.close()
 
-    def wait_for_page(self, port, path="/metrics", seconds=15):
+    def wait_for_page(self, port, path="/metrics", seconds=60):
         return wait_for(f"port {port}{path}", seconds, lambda: self.page(port, path))
 
 
@@ -103,7 +103,7 @@ class Postgres:
             conf.write(f"unix_socket_directories = '{self.folder}'\nlisten_addresses = ''\n"
                        "fsync = off\nshared_buffers = 16MB\ntrack_io_timing = on\n")
         self.server = space.start("postgres", self._as_user("postgres", "-D", data))
-        wait_for("PostgreSQL", 15, self._answers)
+        wait_for("PostgreSQL", 60, self._answers)
         self.sql("CREATE TABLE work AS SELECT generate_series(1, 1000) AS n")
         self.sql("SELECT pg_stat_reset()")
         self.sql("SELECT count(*) FROM work")
@@ -119,7 +119,7 @@ class Postgres:
                            "--checkpoint=fast", "--no-sync"))
         self.space.start("replica", self._as_user("postgres", "-D", self.folder / "replica",
                                                   "-p", "5433"))
-        wait_for("the replica", 15, lambda: self.sql(
+        wait_for("the replica", 60, lambda: self.sql(
             "SELECT count(replay_lsn) FROM pg_stat_replication") == "1")
 
     def _where(self):

@@ -240,7 +240,7 @@ remote_write:
         line = self.metric(name, destination)
         return line and float(line.split()[-1])
 
-    def wait_for_metric(self, name, destination, test, seconds=20):
+    def wait_for_metric(self, name, destination, test, seconds=60):
         rig.wait_for(f"{name} of {destination}", seconds,
                      lambda: (value := self.number(name, destination)) is not None and test(value))
 

@@ -84,9 +84,9 @@ scrape_configs:
     def test_postgres(self):
         """Marked as Postgres, with nothing else said: the documented series arrive, and end with the VM."""
         process = self.describe("pg", kind="postgres")
-        self.wait_for_value("scrape", 'up{instance="pg",port="9187"}', 1)
+        self.wait_for_value("scrape", 'up{instance="pg",port="9187"}', 1, seconds=60)
         with contextlib.suppress(rig.RigError):
-            rig.wait_for("all of them", 10, lambda: not self.lacks_of_postgres())
+            rig.wait_for("all of them", 60, lambda: not self.lacks_of_postgres())
         self.assertEqual([], self.lacks_of_postgres())
         self.assertEqual(1, self.region.number('pg_up{instance="pg"}'))
         size = self.region.number('pg_database_size_bytes{instance="pg",datname="postgres"}')
@@ -100,7 +100,7 @@ scrape_configs:
         self.assertEqual("gauge", metadata["pg_replication_lag"][0]["type"])
         process.stop()
         for name in ("pg_replication_lag", "up"):
-            self.wait_for_value("end", f'count({name}{{instance="pg"}})', None)
+            self.wait_for_value("end", f'count({name}{{instance="pg"}})', None, seconds=60)
 
     def lacks_of_postgres(self):
         have = {labels["__name__"] for labels, _ in self.region.query('{instance="pg"}')}
@@ -163,13 +163,13 @@ scrape_configs:
         for name in bodies:
             self.describe(name, metrics=[{"port": FROZEN, "path": f"/{name}"}])
         for name in bodies:
-            self.wait_for_value("our scrape", f'up{{instance="{name}"}}', 1)
-        rig.wait_for("Prometheus' scrapes", 15, lambda: self.all_up(port, len(bodies)))
+            self.wait_for_value("our scrape", f'up{{instance="{name}"}}', 1, seconds=60)
+        rig.wait_for("Prometheus' scrapes", 60, lambda: self.all_up(port, len(bodies)))
         for name in bodies:
             with self.subTest(name):
                 self.compare(port, name)
 
-    def compare(self, port, name, seconds=15):
+    def compare(self, port, name, seconds=60):
         """A machine that is busy with other things may miss a scrape, but not all of them."""
         end = time.monotonic() + seconds
         while True:

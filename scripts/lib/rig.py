@@ -308,10 +308,13 @@ class Vm:
     """One QEMU micro-VM with a console that answers commands (scripts/guest-root/init)."""
 
     def __init__(self, stack, instance, network, scratch, logs, *, accel, vcpus=2, memory_mib=192,
-                 disk_mib=64, volume_mib=0, workload=""):
-        """@volume_mib: size of a second disk with ext4 on it, mounted at /data; 0 = none."""
+                 disk_mib=64, volume_mib=0, workload="",
+                 reboots=False, devices=()):
+        """@volume_mib: size of a second disk with ext4 on it, mounted at /data; 0 = none. @reboots: in place; else
+        a reboot ends QEMU. @devices: further arguments."""
         self.instance, self.network, self.accel = instance, network, accel
         self.vcpus, self.memory_mib = vcpus, memory_mib
+        self.devices = [*([] if reboots else ["-no-reboot"]), *devices]
         self.console_log = logs / f"{instance}.console"
         self.pid_file = scratch / f"{instance}.pid"
         self.socket_path = scratch / f"{instance}.con"
@@ -333,7 +336,7 @@ class Vm:
         if self.workload:
             words.append(f"rig.run={self.workload.replace(' ', ',')}")
         return [
-            "qemu-system-x86_64", "-M", "microvm", "-nodefaults", "-no-user-config", "-no-reboot",
+            "qemu-system-x86_64", "-M", "microvm", "-nodefaults", "-no-user-config", *self.devices,
             "-display", "none", "-name", f"{self.instance},debug-threads=on",
             "-pidfile", self.pid_file, *accel_options(self.accel),
             "-smp", self.vcpus, "-m", self.memory_mib,

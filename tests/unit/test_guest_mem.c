@@ -260,7 +260,7 @@ static void test_process(void **state)
 	for (size_t i = 0; i < 8; i++)
 		p[i * page] = (uint8_t)(i + 1);
 	assert_int_equal(0, munmap(p + 3 * page, page));
-	assert_int_equal(0, mem_open_process(&m, getpid(), &seg, 1));
+	assert_int_equal(0, mem_open_process(&m, getpid(), &seg, 1, false));
 	for (int round = 0; round < 2; round++) {
 		mem_begin(&m, cache);
 		for (size_t i = 0; i < 8; i++) {
@@ -273,7 +273,7 @@ static void test_process(void **state)
 		mem_end(&m);
 		m.list[m.n_list++] = 3 << 12; /* as if it had been there */
 	}
-	assert_int_equal(0, mem_open_process(&m, getpid(), &seg, 1));
+	assert_int_equal(0, mem_open_process(&m, getpid(), &seg, 1, false));
 	mem_close(&m);
 	(void)munmap(p, 8 * page);
 }
@@ -347,13 +347,13 @@ static void test_finding(void **state)
 		unit_note("%s", rows[i].what);
 		guest->n_pages = 0;
 		fake_open(guest, &m);
-		assert_int_equal(-ENOENT, space_find(&m, cache, &p, &s));
+		assert_int_equal(-ENOENT, space_find(&m, cache, &p, NO_KERNEL, &s));
 		/* A copy of the image that was never run, before and behind the real one. */
 		load_kernel(&p, 2 << 20, 0, rows[i].five, false);
 		load_kernel(&p, 3500u << 20, 0, rows[i].five, false);
-		assert_int_equal(-ENOENT, space_find(&m, cache, &p, &s));
+		assert_int_equal(-ENOENT, space_find(&m, cache, &p, NO_KERNEL, &s));
 		load_kernel(&p, rows[i].text_gpa, rows[i].slide, rows[i].five, true);
-		assert_int_equal(0, space_find(&m, cache, &p, &s));
+		assert_int_equal(0, space_find(&m, cache, &p, NO_KERNEL, &s));
 		assert_int_equal(rows[i].five, s.five_levels);
 		assert_true(s.slide == rows[i].slide);
 		assert_true(s.text == TEXT + rows[i].slide);
@@ -390,7 +390,7 @@ static void test_page_tables(void **state)
 		fake_map(guest, five, base + 0x80000000, 0x40000000, 30);
 		fake_write(guest, (16 << 20) + 0x8000, fake_page(guest, FAKE_TABLES),
 		           MEM_PAGE_BYTES);
-		assert_int_equal(0, space_find(&m, cache, &p, &s));
+		assert_int_equal(0, space_find(&m, cache, &p, NO_KERNEL, &s));
 		mem_begin(&m, cache);
 		for (int twice = 0; twice < 2; twice++) { /* the second time from the TLB */
 			assert_true(space_gpa(&s, &tlb, &m, base + 0x3abc) == 0x123abc);

@@ -82,7 +82,7 @@ static int attach_image(struct dump *d, const struct profile *const *profiles, s
 		r = image_open(&m, buf_str(&d->image), &d->e);
 		if (r < 0)
 			return r;
-		r = guest_attach(&d->guest, profiles[i], &m, d->cache);
+		r = guest_attach(&d->guest, profiles[i], &m, d->cache, NO_KERNEL);
 		if (r == 0)
 			return 0;
 		mem_close(&m);
@@ -93,7 +93,8 @@ static int attach_image(struct dump *d, const struct profile *const *profiles, s
 
 static int attach(struct dump *d, pid_t pid)
 {
-	const struct locate_target target = { .proc = "/proc", .pid = pid };
+	const struct locate_target target = { .proc = "/proc", .pid = pid, .dead_gpa = NO_KERNEL };
+	struct locate_access access;
 	const char *folder = d->o->profiles ? d->o->profiles : PROFILES_DIR;
 	const struct profile *profiles[PROFILE_DIR_MAX];
 	int r = profile_dir_new(&d->dir, folder);
@@ -106,8 +107,9 @@ static int attach(struct dump *d, pid_t pid)
 	                     ARRAY_SIZE(profiles));
 	if (n == 0)
 		return err_set(&d->e, -ENOENT, "%s: no such profile", folder);
-	return d->o->image ? attach_image(d, profiles, n)
-	                   : locate_guest(&d->guest, &target, profiles, n, d->cache, &d->e);
+	return d->o->image
+	               ? attach_image(d, profiles, n)
+	               : locate_guest(&d->guest, &target, profiles, n, d->cache, &access, &d->e);
 }
 
 static int sample(struct dump *d)

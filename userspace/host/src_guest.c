@@ -10,6 +10,12 @@
  *	READ      its kernel is known and read. A family that fails in one sample has no samples.
  *	NONE      no profile fits, or the memory cannot be read; the host's sources fill in what
  *	          they can. Looked at again from time to time, and when profiles come.
+ *
+ * fly_instance_guest_view says which, with the reason as its label.
+ *
+ * Another kernel  A reboot leaves the old kernel in memory, whole, often until the new one needs
+ *                 the place. So when a guest's clock stands still, another kernel is looked for,
+ *                 and takes over once its clock has moved: a paused guest keeps its own.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -22,10 +28,11 @@
 #include "userspace/base/log.h"
 #include "userspace/base/util.h"
 #include "userspace/host/batch.h"
-#include "userspace/host/guest/locate.h"
 #include "userspace/host/guest/profile_dir.h"
 #include "userspace/host/guest_emit.h"
 #include "userspace/host/guest_exit.h"
+#include "userspace/host/guest_finder.h"
+#include "userspace/host/guest_guard.h"
 #include "userspace/host/host_conf.h"
 #include "userspace/host/source.h"
 #include "userspace/host/vm.h"
@@ -35,8 +42,9 @@
 #define STARTING_NS         (60 * SECOND_NS)  /* a VM may take so long until its kernel is there */
 #define RETRY_NS            (SECOND_NS / 2)   /* between looks for a kernel that should come */
 #define RETRY_SELDOM_NS     (300 * SECOND_NS) /* for one that did not */
+#define STILL_NS            (3 * SECOND_NS)   /* an idle guest's clock moves twice a second */
+#define RETRY_STILL_NS      (10 * SECOND_NS)  /* between looks for another kernel */
 #define SILENT_NS           (60 * SECOND_NS)  /* a guest whose clock stands still is not up */
-#define NO_PROFILE_WORDS    "no profile of its kernel"
 #define FAMILIES_OF_THE_END (1u << GUEST_MAIN | 1u << GUEST_LOG | 1u << GUEST_OOM)
 
 enum view {
@@ -45,38 +53,61 @@ enum view {
 	VIEW_NONE
 };
 
+enum why {
+	WHY_STARTING,
+	WHY_GOOD,
+	WHY_NO_PROFILE,
+	WHY_UNREADABLE,
+	WHY_HANGS,
+	WHY_STILL
+};
+
+static const char *const why_names[] = {
+	"starting", "ok", "no_profile", "unreadable", "hangs", "stands_still",
+};
+
+/* A kernel in the VM's memory. */
+struct reading {
+	struct guest *guest; /* NULL: none */
+	const struct profile *profile;
+	struct locate_access access;
+	uint64_t updated_ns, moved_ns; /* the guest's clock, and when it moved last */
+};
+
 struct slot {
 	const struct vm *vm;
 	enum view view;
-	struct guest *guest; /* VIEW_READ */
-	const struct profile *profile;
+	enum why why;
+	struct reading now;   /* VIEW_READ */
+	struct reading other; /* while the clock of that one stands still */
 	struct guest_floor floor;
 	struct guest_exit exit;
 	uint64_t next_try_ns, lost_ns; /* lost: when the view was lost; 0 = never had */
-	uint64_t updated_ns, moved_ns; /* the guest's clock, and when it moved last */
 	bool told;                     /* why there is no view */
 };
 
 struct source {
-	struct profile_dir *dir;
+	struct finder *finder;
 	struct guest_exits *exits;
+	struct guest_guard *guard;
 	struct mem_cache *cache;
 	struct guest_sample *sample; /* scratch */
 	struct slot **slots;
 	size_t n, cap;
+	size_t turn; /* who is looked for first in the next round */
 };
 
-static void slot_detach(struct slot *s)
+static void reading_done(struct reading *r)
 {
-	guest_detach(s->guest);
-	profile_unref(s->profile);
-	s->guest = NULL;
-	s->profile = NULL;
+	guest_detach(r->guest);
+	profile_unref(r->profile);
+	*r = (struct reading){ 0 };
 }
 
 static void slot_free(struct source *src, struct slot *s)
 {
-	slot_detach(s);
+	reading_done(&s->now);
+	reading_done(&s->other);
 	guest_exit_done(src->exits, &s->exit);
 	free(s);
 }
@@ -88,40 +119,32 @@ static void guest_source_free(struct source *src)
 	for (size_t i = 0; i < src->n; i++)
 		slot_free(src, src->slots[i]);
 	guest_exits_free(src->exits);
+	guest_guard_free(src->guard);
+	finder_free(src->finder);
 	free(src->slots);
 	free(src->sample);
 	free(src->cache);
-	profile_dir_free(src->dir);
 	free(src);
 }
 
 DEFINE_CLEANUP(struct source *, guest_source_free);
 
-static void on_bad_profile(void *ctx, const char *why)
-{
-	(void)ctx;
-	log_warn("guest: a profile is bad", STRV("why", why));
-}
-
 static int guest_source_open(struct source **ret, const struct host_conf *conf, struct err *e)
 {
 	_cleanup_(guest_source_freep) struct source *src = mem_zalloc(1, sizeof(*src));
-
 	int r;
 
 	if (!src)
 		return -ENOMEM;
 	src->cache = mem_zalloc(1, sizeof(*src->cache));
 	src->sample = mem_zalloc(1, sizeof(*src->sample));
-	if (!src->cache || !src->sample || profile_dir_new(&src->dir, conf->guest_profiles) < 0)
+	if (!src->cache || !src->sample || guest_guard_new(&src->guard) < 0)
 		return -ENOMEM;
 	r = guest_exits_new(&src->exits, conf, e);
+	if (r == 0)
+		r = finder_new(&src->finder, conf);
 	if (r < 0)
 		return r;
-	(void)profile_dir_refresh(src->dir, on_bad_profile, NULL);
-	if (profile_dir_n(src->dir) == 0)
-		log_info("guest: no profiles, so all VMs are only seen from the host",
-		         STRV("folder", conf->guest_profiles));
 	*ret = TAKE_PTR(src);
 	return 0;
 }
@@ -136,6 +159,7 @@ static int guest_source_vm_added(struct source *src, const struct vm *vm)
 		return -ENOMEM;
 	}
 	s->vm = vm;
+	s->why = WHY_STARTING;
 	src->slots[src->n++] = s;
 	return 0;
 }
@@ -151,6 +175,65 @@ static void guest_source_vm_gone(struct source *src, const struct vm *vm)
 	}
 }
 
+/* ---- samples -------------------------------------------------------------------------------- */
+
+static void give_up(const struct source *src, struct slot *s, enum why why, const char *words)
+{
+	s->view = VIEW_NONE;
+	s->why = why;
+	if (!s->told && finder_has_profiles(src->finder))
+		log_warn("guest: not read, only seen from the host",
+		         STRV("instance", s->vm->instance), STRV("why", words));
+	s->told = true;
+}
+
+/* Into the scratch. Who hangs is lost: its thread has it. */
+static int sample(struct source *src, struct reading *r, uint32_t families, uint64_t now_ns)
+{
+	int res;
+
+	if (!r->access.blocks)
+		return guest_sample(r->guest, src->cache, families, now_ns, src->sample);
+	res = guest_guard_sample(src->guard, r->guest, r->profile, families, now_ns, src->sample);
+	if (res == -ETIMEDOUT)
+		*r = (struct reading){ 0 };
+	return res;
+}
+
+static void note_clock(struct reading *r, const struct guest_sample *sample, uint64_t now_ns)
+{
+	if (sample->updated_ns != r->updated_ns)
+		r->moved_ns = now_ns;
+	r->updated_ns = sample->updated_ns;
+}
+
+/* Rebooted in place, or another kernel took over. */
+static void lose(struct source *src, struct slot *s, uint64_t now_ns)
+{
+	log_info("guest: its kernel is gone, looking for the next",
+	         STRV("instance", s->vm->instance));
+	reading_done(&s->now);
+	reading_done(&s->other);
+	guest_exit_forget(src->exits, &s->exit);
+	s->view = VIEW_STARTING;
+	s->why = WHY_STARTING;
+	s->lost_ns = now_ns;
+	s->next_try_ns = 0;
+}
+
+static void note_failure(struct source *src, struct slot *s, int r, uint64_t now_ns)
+{
+	if (r == -ESTALE) {
+		lose(src, s, now_ns);
+	} else if (r == -ETIMEDOUT) {
+		guest_exit_forget(src->exits, &s->exit);
+		s->next_try_ns = now_ns + RETRY_SELDOM_NS;
+		give_up(src, s, WHY_HANGS, "a page of its memory does not come");
+	} else {
+		s->why = WHY_UNREADABLE;
+	}
+}
+
 /* ---- finding the kernel --------------------------------------------------------------------- */
 
 /* Whether its kernel may still come: it boots, or boots again. */
@@ -161,51 +244,40 @@ static bool may_start(const struct slot *s, uint64_t now_ns)
 	return vm_age_ns(s->vm) < STARTING_NS;
 }
 
-static void give_up(const struct source *src, struct slot *s, const char *why)
+static int find(struct source *src, const struct slot *s, uint64_t dead_gpa, uint64_t now_ns,
+                struct reading *ret, struct err *e)
 {
-	s->view = VIEW_NONE;
-	if (!s->told && profile_dir_n(src->dir) > 0)
-		log_warn("guest: not read, only seen from the host",
-		         STRV("instance", s->vm->instance), STRV("why", why));
-	s->told = true;
+	struct reading found = { .moved_ns = now_ns };
+	int r = finder_find(src->finder, s->vm, dead_gpa, src->cache, &found.guest, &found.access,
+	                    e);
+
+	if (r < 0)
+		return r;
+	found.profile = profile_ref(guest_profile(found.guest));
+	guest_set_main(found.guest, s->vm->main_process);
+	*ret = found;
+	return 0;
 }
 
-static void take(struct slot *s, struct guest *g, uint64_t now_ns)
+static void take(struct slot *s, const struct reading *found)
 {
-	guest_set_main(g, s->vm->main_process);
-	s->guest = g;
-	s->profile = profile_ref(guest_profile(g));
+	s->now = *found;
+	s->floor = (struct guest_floor){ 0 };
 	s->view = VIEW_READ;
-	s->updated_ns = 0;
-	s->moved_ns = now_ns;
+	s->why = WHY_GOOD;
 	s->told = false;
 	log_info("guest: is read", STRV("instance", s->vm->instance),
-	         STRV("kernel", s->profile->release));
-}
-
-static int locate(struct source *src, const struct slot *s, struct guest **ret, struct err *e)
-{
-	const struct locate_target target = { "/proc", s->vm->pid, s->vm->memory_bytes };
-	const struct profile *profiles[PROFILE_DIR_MAX];
-	size_t n =
-		profile_dir_find(src->dir, s->vm->kernel_profile, profiles, ARRAY_SIZE(profiles));
-
-	if (n == 0)
-		return err_set(e, -ENODATA, NO_PROFILE_WORDS);
-	return locate_guest(ret, &target, profiles, n, src->cache, e);
+	         STRV("kernel", s->now.profile->release));
 }
 
 static void try_attach(struct source *src, struct slot *s, uint64_t now_ns)
 {
 	struct err e = ERR_INIT;
-	struct guest *g;
-	int r;
+	struct reading found;
+	int r = find(src, s, NO_KERNEL, now_ns, &found, &e);
 
-	if (now_ns < s->next_try_ns)
-		return;
-	r = locate(src, s, &g, &e);
 	if (r == 0) {
-		take(s, g, now_ns);
+		take(s, &found);
 		return;
 	}
 	if (r == -ENOENT && may_start(s, now_ns)) {
@@ -213,48 +285,111 @@ static void try_attach(struct source *src, struct slot *s, uint64_t now_ns)
 		return;
 	}
 	s->next_try_ns = now_ns + RETRY_SELDOM_NS;
-	give_up(src, s, r == -ENOENT ? NO_PROFILE_WORDS : e.msg[0] ? e.msg : strerror(-r));
+	if (r == -ENOENT || r == -ENODATA)
+		give_up(src, s, WHY_NO_PROFILE, "no profile of its kernel");
+	else
+		give_up(src, s, WHY_UNREADABLE, e.msg[0] ? e.msg : strerror(-r));
+}
+
+/*
+ * Looking takes milliseconds, and after a start of the daemon all are looked for: so many as there
+ * is time for, then others in the next round.
+ */
+static void look_for_kernels(struct source *src)
+{
+	finder_begin(src->finder, clock_mono_ns());
+	for (size_t k = 0; k < src->n; k++) {
+		struct slot *s = src->slots[(src->turn + k) % src->n];
+		uint64_t now_ns = clock_mono_ns();
+
+		if (!finder_may_go_on(src->finder, now_ns)) {
+			src->turn = (src->turn + k) % src->n;
+			return;
+		}
+		if (s->view != VIEW_READ && now_ns >= s->next_try_ns)
+			try_attach(src, s, now_ns);
+	}
 }
 
 static void look_at_profiles(struct source *src)
 {
-	if (!profile_dir_refresh(src->dir, on_bad_profile, NULL))
+	if (!finder_refresh(src->finder))
 		return;
 	for (size_t i = 0; i < src->n; i++)
 		src->slots[i]->next_try_ns = 0;
 }
 
-/* ---- reading -------------------------------------------------------------------------------- */
+/* ---- another kernel ------------------------------------------------------------------------- */
 
-static void note_life(struct slot *s, const struct guest_sample *sample, uint64_t now_ns)
+static void look_for_another(struct source *src, struct slot *s, uint64_t now_ns)
 {
-	if (sample->updated_ns != s->updated_ns)
-		s->moved_ns = now_ns;
-	s->updated_ns = sample->updated_ns;
+	if (now_ns < s->next_try_ns)
+		return;
+	s->next_try_ns = now_ns + RETRY_STILL_NS;
+	if (find(src, s, guest_text_gpa(s->now.guest), now_ns, &s->other, NULL) < 0)
+		return;
+	if (sample(src, &s->other, 0, now_ns) == 0)
+		note_clock(&s->other, src->sample, now_ns);
+	else
+		reading_done(&s->other);
 }
+
+/* It is the one that runs when its clock has moved since it was found. */
+static void look_at_other(struct source *src, struct slot *s, uint64_t now_ns)
+{
+	const uint64_t before_ns = s->other.updated_ns;
+
+	if (sample(src, &s->other, 0, now_ns) < 0 || src->sample->updated_ns == before_ns) {
+		reading_done(&s->other);
+		return;
+	}
+	reading_done(&s->now);
+	guest_exit_forget(src->exits, &s->exit);
+	take(s, &s->other);
+	s->other = (struct reading){ 0 };
+	s->now.moved_ns = now_ns;
+}
+
+static void look_at_clock(struct source *src, struct slot *s, uint64_t now_ns)
+{
+	const bool still = now_ns - s->now.moved_ns > STILL_NS;
+
+	s->why = still ? WHY_STILL : WHY_GOOD;
+	if (!still)
+		reading_done(&s->other);
+	else if (s->other.guest)
+		look_at_other(src, s, now_ns);
+	else
+		look_for_another(src, s, now_ns);
+}
+
+/* ---- reading -------------------------------------------------------------------------------- */
 
 static int emit(struct source *src, struct slot *s, uint64_t now_ns, struct batch *out)
 {
-	uint32_t families = guest_features_families(s->profile);
-	int r = guest_sample(s->guest, src->cache, families, now_ns, src->sample);
+	uint32_t families = guest_features_families(s->now.profile);
+	int r = sample(src, &s->now, families, now_ns), res = 0;
 
-	if (r == -ESTALE) { /* rebooted in place, or another kernel took over */
-		log_info("guest: its kernel is gone, looking for the next",
-		         STRV("instance", s->vm->instance));
-		slot_detach(s);
-		guest_exit_forget(src->exits, &s->exit);
-		s->view = VIEW_STARTING;
-		s->lost_ns = now_ns;
-		s->next_try_ns = 0;
+	guest_emit_nothing(r < 0 ? families : families & ~src->sample->valid, out);
+	if (r < 0) {
+		note_failure(src, s, r, now_ns);
+	} else {
+		note_clock(&s->now, src->sample, now_ns);
+		guest_exit_note(src->exits, &s->exit, src->sample);
+		res = guest_emit(src->sample, &s->floor, out);
 	}
-	guest_emit_nothing(families & ~src->sample->valid, out);
-	if (r < 0)
-		return 0;
-	guest_exit_note(src->exits, &s->exit, src->sample);
-	note_life(s, src->sample, now_ns);
-	if (now_ns - s->moved_ns > SILENT_NS)
+	if (s->now.guest && now_ns - s->now.moved_ns > SILENT_NS)
 		batch_change(out, FLY_INSTANCE_UP, 0);
-	return guest_emit(src->sample, &s->floor, out);
+	if (s->now.guest && r == 0)
+		look_at_clock(src, s, now_ns);
+	return res;
+}
+
+static int emit_view(const struct slot *s, struct batch *out)
+{
+	const char *extra[] = { why_names[s->why] };
+
+	return batch_add(out, FLY_INSTANCE_GUEST_VIEW, extra, s->why == WHY_GOOD);
 }
 
 static int guest_source_collect(struct source *src, int64_t now_ms, struct batch *out,
@@ -264,19 +399,17 @@ static int guest_source_collect(struct source *src, int64_t now_ms, struct batch
 
 	(void)e;
 	look_at_profiles(src);
+	look_for_kernels(src);
 	for (size_t i = 0; i < src->n && r == 0; i++) {
 		struct slot *s = src->slots[i];
-		uint64_t now_ns = clock_mono_ns();
 
-		if (s->view != VIEW_READ)
-			try_attach(src, s, now_ns);
-		if (s->view == VIEW_NONE)
-			continue;
 		r = batch_begin_vm(out, s->vm, now_ms);
 		if (r == 0 && s->view == VIEW_READ)
-			r = emit(src, s, now_ns, out);
-		else if (r == 0)
+			r = emit(src, s, clock_mono_ns(), out);
+		else if (r == 0 && s->view == VIEW_STARTING)
 			guest_emit_nothing(~0u, out);
+		if (r == 0)
+			r = emit_view(s, out);
 	}
 	return r;
 }
@@ -284,16 +417,13 @@ static int guest_source_collect(struct source *src, int64_t now_ms, struct batch
 /* An app may start and end between two ticks: where it is must be known by then. */
 static void guest_source_look_soon(struct source *src)
 {
+	look_for_kernels(src);
 	for (size_t i = 0; i < src->n; i++) {
 		struct slot *s = src->slots[i];
-		uint64_t now_ns = clock_mono_ns();
 
-		if (vm_age_ns(s->vm) > VM_YOUNG_S * SECOND_NS)
-			continue;
-		if (s->view == VIEW_STARTING)
-			try_attach(src, s, now_ns);
-		if (s->view == VIEW_READ && guest_sample(s->guest, src->cache, FAMILIES_OF_THE_END,
-		                                         now_ns, src->sample) == 0)
+		if (s->view == VIEW_READ && vm_age_ns(s->vm) <= VM_YOUNG_S * SECOND_NS &&
+		    !s->now.access.blocks &&
+		    sample(src, &s->now, FAMILIES_OF_THE_END, clock_mono_ns()) == 0)
 			guest_exit_note(src->exits, &s->exit, src->sample);
 	}
 }

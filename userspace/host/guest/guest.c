@@ -95,9 +95,21 @@ void guest_record(struct guest *g, void (*record)(void *ctx, uint64_t pfn, const
 	g->m.again.bytes = 0;
 }
 
+int guest_reopen(struct guest *g, int pid, bool careful)
+{
+	struct mem m = { 0 };
+	int r = mem_open_process(&m, pid, g->m.segs, g->m.n_segs, careful);
+
+	if (r < 0)
+		return r;
+	mem_close(&g->m);
+	g->m = m;
+	return 0;
+}
+
 int guest_find_again(struct guest *g, struct mem_cache *cache)
 {
-	return space_find(&g->m, cache, g->p, &g->s);
+	return space_find(&g->m, cache, g->p, NO_KERNEL, &g->s);
 }
 
 const struct mem *guest_mem(const struct guest *g)
@@ -121,12 +133,17 @@ uint32_t guest_features_families(const struct profile *p)
 	return set;
 }
 
+uint64_t guest_text_gpa(const struct guest *g)
+{
+	return space_text_gpa(&g->s);
+}
+
 int guest_attach(struct guest **ret, const struct profile *p, struct mem *m,
-                 struct mem_cache *cache)
+                 struct mem_cache *cache, uint64_t dead_gpa)
 {
 	struct space s;
 	struct guest *g;
-	int r = space_find(m, cache, p, &s);
+	int r = space_find(m, cache, p, dead_gpa, &s);
 
 	if (r < 0)
 		return r;
@@ -137,6 +154,18 @@ int guest_attach(struct guest **ret, const struct profile *p, struct mem *m,
 	g->s = s;
 	g->m = *m;
 	*m = (struct mem){ 0 };
+	*ret = g;
+	return 0;
+}
+
+int guest_for_tests(struct guest **ret, const struct profile *p, const struct mem *m)
+{
+	struct guest *g = mem_zalloc(1, sizeof(*g));
+
+	if (!g)
+		return -ENOMEM;
+	g->p = p;
+	g->m = *m;
 	*ret = g;
 	return 0;
 }

@@ -23,6 +23,7 @@
 
 #include "userspace/host/guest/mem.h"
 #include "userspace/host/guest/profile.h"
+#include "userspace/host/guest/space.h"
 
 #define GUEST_CPUS_MAX   64
 #define GUEST_DISKS_MAX  16
@@ -196,11 +197,15 @@ struct guest;
 /*
  * guest_attach() - finds the kernel of @p in @m, which is taken over on success.
  *
+ * @dead_gpa: guest_text_gpa() of one in the same memory that is known to run no more, or NO_KERNEL.
  * @p is borrowed for the guest's life. Returns 0, -ENOENT (another kernel, or none yet), -ENOMEM.
  * Cost: space_find().
  */
 int guest_attach(struct guest **ret, const struct profile *p, struct mem *m,
-                 struct mem_cache *cache);
+                 struct mem_cache *cache, uint64_t dead_gpa);
+uint64_t guest_text_gpa(const struct guest *g); /* where its kernel begins, in its memory */
+/* A guest in @m that nobody has looked for: for tests of what becomes of one. -ENOMEM. */
+int guest_for_tests(struct guest **ret, const struct profile *p, const struct mem *m);
 void guest_detach(struct guest *g); /* NULL is fine */
 
 /*
@@ -228,6 +233,9 @@ void guest_set_now(struct guest *g, uint64_t mono_ns);
 
 /* What the main process is called (/proc/PID/comm), from now on; "": the oldest is it. */
 void guest_set_main(struct guest *g, const char *comm);
+
+/* The process's memory is read with care from now on, or without (mem_open_process()). */
+int guest_reopen(struct guest *g, int pid, bool careful);
 
 /* For image.h: pages that are read from now on, all of them anew; finding the kernel once more. */
 void guest_record(struct guest *g, void (*record)(void *ctx, uint64_t pfn, const uint8_t *bytes),

@@ -150,3 +150,73 @@ uint32_t layouts_of_maps(struct str maps, uint64_t memory_bytes, struct layout *
 	}
 	return n;
 }
+
+/* ---- how it may be read --------------------------------------------------------------------- */
+
+/* "VmFlags: rd wr mr mw me ac um sd": two letters each. */
+static bool has_flag(struct str flags, struct str wanted)
+{
+	struct str word;
+
+	while (flags.len > 0) {
+		(void)str_cut(flags, ' ', &word, &flags);
+		if (str_eq(str_trim(word), wanted))
+			return true;
+	}
+	return false;
+}
+
+/* The header of a mapping: as in maps, whatever its rights. */
+static bool parse_head(struct str line, struct mapping *ret)
+{
+	struct str first, last, perms;
+	uint64_t start, end;
+
+	if (!str_cut(line, '-', &first, &line) || !str_cut(line, ' ', &last, &line) ||
+	    !str_cut(line, ' ', &perms, &line) || perms.len != 4 ||
+	    num_parse_hex(first, &start) < 0 || num_parse_hex(last, &end) < 0 || end <= start)
+		return false;
+	*ret = (struct mapping){ .start = start,
+		                 .bytes = end - start,
+		                 .shared = perms.p[3] == 's' };
+	return true;
+}
+
+static uint64_t common_bytes(const struct mapping *m, const struct mem_seg *segs, uint32_t n)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint64_t start = MAX(m->start, segs[i].hva);
+		uint64_t end = MIN(m->start + m->bytes, segs[i].hva + segs[i].bytes);
+
+		sum += end > start ? end - start : 0;
+	}
+	return sum;
+}
+
+struct layout_access layout_access_of_smaps(struct str smaps, const struct mem_seg *segs,
+                                            uint32_t n_segs)
+{
+	const struct str flags = STR("VmFlags:");
+	struct layout_access a = { 0 };
+	struct mapping m = { 0 };
+	uint64_t want = 0, seen = 0;
+	struct str line;
+
+	for (uint32_t i = 0; i < n_segs; i++)
+		want += segs[i].bytes;
+	while (smaps.len > 0) {
+		(void)str_cut(smaps, '\n', &line, &smaps);
+		if (parse_head(line, &m) || !str_starts(line, flags))
+			continue;
+		uint64_t common = common_bytes(&m, segs, n_segs);
+
+		seen += common;
+		a.shared |= common > 0 && m.shared;
+		a.blocks |= common > 0 && has_flag(str_skip(line, flags.len), STR("um"));
+		m = (struct mapping){ 0 };
+	}
+	a.unknown = seen < want;
+	return a;
+}

@@ -33,6 +33,19 @@ struct layout {
 	bool from_file; /* a private mapping of a file: reading may wait for a disk */
 };
 
+struct layout_access {
+	bool shared;  /* a hole in it would be filled by reading it */
+	bool blocks;  /* a userfaultfd handler brings pages: reading waits for it */
+	bool unknown; /* not all of it was found */
+};
+
+/*
+ * layout_access_of_smaps() - what reading a guest's memory would do, by the text of
+ * /proc/PID/smaps, which may be anything. Pure.
+ */
+struct layout_access layout_access_of_smaps(struct str smaps, const struct mem_seg *segs,
+                                            uint32_t n_segs);
+
 /*
  * layouts_of_maps() - guesses from the text of /proc/PID/maps into @out, at most LAYOUTS_MAX.
  *

@@ -14,12 +14,13 @@
 
 DEFINE_CLEANUP(struct guest *, guest_detach);
 
-static int read_maps(const struct locate_target *t, struct buf *out, struct err *e)
+static int read_proc(const struct locate_target *t, const char *name, struct buf *out,
+                     struct err *e)
 {
 	char path[64];
 	int r;
 
-	(void)snprintf(path, sizeof(path), "%s/%d/maps", t->proc, (int)t->pid);
+	(void)snprintf(path, sizeof(path), "%s/%d/%s", t->proc, (int)t->pid, name);
 	r = file_read(path, out, MAPS_BYTES_MAX);
 	return r < 0 ? err_set(e, r, "%s: %s", path, strerror(-r)) : 0;
 }
@@ -40,6 +41,19 @@ static int64_t slack(struct guest *g, const struct layout *l, struct mem_cache *
 	return (int64_t)(seg_end - end);
 }
 
+static int attach(struct guest **ret, const struct locate_target *t, const struct profile *p,
+                  const struct layout *l, struct mem_cache *cache)
+{
+	struct mem m = { 0 };
+	int r = mem_open_process(&m, t->pid, l->segs, l->n_segs, true);
+
+	if (r == 0)
+		r = guest_attach(ret, p, &m, cache, t->dead_gpa);
+	if (r < 0)
+		mem_close(&m);
+	return r;
+}
+
 /* The guess that leaves the least of the memory unexplained. */
 static int try_profile(struct guest **ret, const struct locate_target *t, const struct profile *p,
                        const struct layout *layouts, uint32_t n, struct mem_cache *cache)
@@ -49,17 +63,12 @@ static int try_profile(struct guest **ret, const struct locate_target *t, const 
 
 	for (uint32_t i = 0; i < n; i++) {
 		_cleanup_(guest_detachp) struct guest *g = NULL;
-		struct mem m = { 0 };
-		int r = mem_open_process(&m, t->pid, layouts[i].segs, layouts[i].n_segs);
+		int r = attach(&g, t, p, &layouts[i], cache);
+		int64_t s;
 
-		if (r == 0)
-			r = guest_attach(&g, p, &m, cache);
-		if (r < 0)
-			mem_close(&m);
-		if (r == -ENOMEM)
+		if (r == -ENOMEM || r == -EPERM || r == -EACCES)
 			return r;
-		int64_t s = r == 0 ? slack(g, &layouts[i], cache) : -1;
-
+		s = r < 0 ? -1 : t->n_segs > 0 ? 0 : slack(g, &layouts[i], cache);
 		if (s < 0 || s >= best_slack)
 			continue;
 		guest_detach(best);
@@ -72,26 +81,65 @@ static int try_profile(struct guest **ret, const struct locate_target *t, const 
 	return 0;
 }
 
-int locate_guest(struct guest **ret, const struct locate_target *t,
-                 const struct profile *const *profiles, size_t n_profiles, struct mem_cache *cache,
-                 struct err *e)
+/* Plain private memory is read without looking first. What is not known is read with care. */
+static int choose_access(const struct locate_target *t, struct guest *g, struct locate_access *ret)
+{
+	_cleanup_(buf_done) struct buf smaps = BUF_INIT;
+	const struct mem *m = guest_mem(g);
+	struct layout_access a = { .unknown = true };
+
+	if (read_proc(t, "smaps", &smaps, NULL) == 0)
+		a = layout_access_of_smaps(buf_str(&smaps), m->segs, m->n_segs);
+	ret->careful = a.shared || a.blocks || a.unknown;
+	ret->blocks = a.blocks;
+	return ret->careful ? 0 : guest_reopen(g, t->pid, false);
+}
+
+/* KVM's word, or guesses. */
+static int find_layouts(const struct locate_target *t, struct layout *out, uint32_t *ret_n,
+                        struct err *e)
 {
 	_cleanup_(buf_done) struct buf maps = BUF_INIT;
+	int r;
+
+	if (t->n_segs > 0) {
+		out[0].n_segs = t->n_segs;
+		memcpy(out[0].segs, t->segs, t->n_segs * sizeof(t->segs[0]));
+		*ret_n = 1;
+		return 0;
+	}
+	r = read_proc(t, "maps", &maps, e);
+	if (r < 0)
+		return r;
+	*ret_n = layouts_of_maps(buf_str(&maps), t->memory_bytes, out);
+	if (*ret_n == 0)
+		return err_set(e, -ENOENT, "process %d: no mapping is large enough for a guest",
+		               (int)t->pid);
+	return 0;
+}
+
+int locate_guest(struct guest **ret, const struct locate_target *t,
+                 const struct profile *const *profiles, size_t n_profiles, struct mem_cache *cache,
+                 struct locate_access *ret_access, struct err *e)
+{
 	_cleanup_free_ struct layout *layouts = mem_zalloc(LAYOUTS_MAX, sizeof(*layouts));
-	int r = layouts ? read_maps(t, &maps, e) : -ENOMEM;
+	_cleanup_(guest_detachp) struct guest *g = NULL;
 	uint32_t n;
+	int r = layouts ? find_layouts(t, layouts, &n, e) : -ENOMEM;
 
 	if (r < 0)
 		return r;
-	n = layouts_of_maps(buf_str(&maps), t->memory_bytes, layouts);
-	if (n == 0)
-		return err_set(e, -ENOENT, "process %d: no mapping is large enough for a guest",
-		               (int)t->pid);
-	for (size_t i = 0; i < n_profiles; i++) {
-		r = try_profile(ret, t, profiles[i], layouts, n, cache);
-		if (r != -ENOENT)
-			return r;
-	}
-	return err_set(e, -ENOENT, "process %d: none of the %zu known kernels runs in its guest",
-	               (int)t->pid, n_profiles);
+	r = -ENOENT;
+	for (size_t i = 0; i < n_profiles && r == -ENOENT; i++)
+		r = try_profile(&g, t, profiles[i], layouts, n, cache);
+	if (r == -ENOENT)
+		return err_set(e, r, "process %d: none of the %zu known kernels runs in its guest",
+		               (int)t->pid, n_profiles);
+	if (r == 0)
+		r = choose_access(t, g, ret_access);
+	if (r < 0)
+		return err_set(e, r, "process %d: its memory cannot be read: %s", (int)t->pid,
+		               strerror(-r));
+	*ret = TAKE_PTR(g);
+	return 0;
 }

@@ -17,6 +17,16 @@ struct locate_target {
 	const char *proc; /* "/proc" */
 	pid_t pid;
 	uint64_t memory_bytes; /* 0 = not known */
+	uint64_t dead_gpa;     /* of guest_attach() */
+	/* The memory as KVM has it; 0 pieces: guessed from /proc/PID/maps. */
+	struct mem_seg segs[MEM_SEGS_MAX];
+	uint32_t n_segs;
+};
+
+/* How its memory may be read. */
+struct locate_access {
+	bool careful; /* page by page: it is shared, or has a userfaultfd handler */
+	bool blocks;  /* the latter: a read may wait for somebody else */
 };
 
 /*
@@ -29,4 +39,4 @@ struct locate_target {
  */
 int locate_guest(struct guest **ret, const struct locate_target *t,
                  const struct profile *const *profiles, size_t n_profiles, struct mem_cache *cache,
-                 struct err *e);
+                 struct locate_access *ret_access, struct err *e);

@@ -129,5 +129,13 @@ const uint8_t *mem_at(struct mem *m, uint64_t gpa, uint32_t bytes);
 bool mem_has(const struct mem *m, uint64_t gpa, uint64_t bytes);
 uint64_t mem_hva(const struct mem *m, uint64_t gpa); /* 0 when there is none */
 
-/* ---- mem_process.c: of a running monitor, by process_vm_readv(2) */
-int mem_open_process(struct mem *m, int pid, const struct mem_seg *segs, uint32_t n_segs);
+/*
+ * ---- mem_process.c: of a running monitor, by process_vm_readv(2)
+ *
+ * @careful: every page is looked up in /proc/PID/pagemap first, and what is not there is not read.
+ * A hole in shared memory would be filled by reading it, and a page that a userfaultfd handler has
+ * to bring would make us wait for it. It costs a system call for each run of pages.
+ * -EINVAL as of mem_open(); -ENOMEM, -EPERM, -ENOENT of @careful.
+ */
+int mem_open_process(struct mem *m, int pid, const struct mem_seg *segs, uint32_t n_segs,
+                     bool careful);

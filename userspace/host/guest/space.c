@@ -179,7 +179,7 @@ static uint32_t read_candidates(struct mem *m, struct mem_cache *cache, uint64_t
 }
 
 static bool scan_segment(struct mem *m, struct mem_cache *cache, const struct profile *p,
-                         const struct mem_seg *seg, struct space *ret)
+                         const struct mem_seg *seg, uint64_t dead_gpa, struct space *ret)
 {
 	char(*heads)[BANNER_BYTES] = (char(*)[BANNER_BYTES])cache->bytes;
 	uint64_t text = (seg->gpa + KERNEL_ALIGN - 1) / KERNEL_ALIGN * KERNEL_ALIGN;
@@ -197,17 +197,23 @@ static bool scan_segment(struct mem *m, struct mem_cache *cache, const struct pr
 				hits[n_hits++] = text + i * KERNEL_ALIGN;
 		}
 		for (uint32_t i = 0; i < n_hits; i++) {
-			if (try_candidate(m, cache, p, hits[i], ret))
+			if (hits[i] != dead_gpa && try_candidate(m, cache, p, hits[i], ret))
 				return true;
 		}
 		text += n * KERNEL_ALIGN;
 	}
 }
 
-int space_find(struct mem *m, struct mem_cache *cache, const struct profile *p, struct space *ret)
+uint64_t space_text_gpa(const struct space *s)
+{
+	return s->text - START_KERNEL + s->phys_base;
+}
+
+int space_find(struct mem *m, struct mem_cache *cache, const struct profile *p, uint64_t dead_gpa,
+               struct space *ret)
 {
 	for (uint32_t i = 0; i < m->n_segs; i++) {
-		if (scan_segment(m, cache, p, &m->segs[i], ret))
+		if (scan_segment(m, cache, p, &m->segs[i], dead_gpa, ret))
 			return 0;
 	}
 	return -ENOENT;

@@ -24,6 +24,7 @@ struct space {
 };
 
 #define SPACE_TLB_N 64u
+#define NO_KERNEL   UINT64_MAX
 
 struct space_tlb { /* of one sample; zeroed is empty */
 	struct {
@@ -36,11 +37,14 @@ struct space_tlb { /* of one sample; zeroed is empty */
  *
  * Every 2 MiB may be its start: its banner must be where the profile says, and the kernel's own
  * page table must lead from the banner's address back to it, which tells the running kernel from
- * copies of its image. Leaves no sample open.
+ * copies of its image. A kernel that another one took over from (kexec) may look as if it still
+ * ran: @dead_gpa is where the text of one is that does not, or NO_KERNEL. Leaves no sample open.
  * Returns 0, or -ENOENT: not there, or not booted yet.
  * Cost: a vectored read for every 2 GiB of memory, 0.5 to 4 ms.
  */
-int space_find(struct mem *m, struct mem_cache *cache, const struct profile *p, struct space *ret);
+int space_find(struct mem *m, struct mem_cache *cache, const struct profile *p, uint64_t dead_gpa,
+               struct space *ret);
+uint64_t space_text_gpa(const struct space *s);
 
 /* True while the banner is where it was: no other kernel was booted. Within a sample. */
 bool space_is_same(const struct space *s, struct mem *m, const struct profile *p);

@@ -77,6 +77,8 @@ PROXY_TOOLS := $(patsubst %.c,$(O)/%,$(wildcard tests/proxy/*.c))
 
 all: $(PROGRAMS) $(ARCHIVES) $(SKELS) ## Build the programs
 unit: $(UNIT)
+# Programs that the guests' tests run outside of the guests.
+GUEST_TOOLS := $(addprefix $(O)/tests/guest/,liar watch crowd)
 benches: $(BENCHES)
 bpf-tests: $(BPF_TESTS) $(PROXY_TOOLS)
 
@@ -105,7 +107,7 @@ $(O)/scripts/docs_tables: %: %.o $(ARCHIVES)
 	$(call say,LD,$@)$(CXX) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(ARCHIVES) \
 		-Wl,--end-group $(LIBS)
 
-$(UNIT) $(BPF_TESTS) $(CRASH_TESTS) $(BENCHES) $(PROXY_TOOLS): %: %.o $(ARCHIVES)
+$(UNIT) $(BPF_TESTS) $(CRASH_TESTS) $(BENCHES) $(PROXY_TOOLS) $(GUEST_TOOLS): %: %.o $(ARCHIVES)
 	$(call say,LD,$@)$(CXX) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(ARCHIVES) \
 		-Wl,--end-group $(LIBS) -lcmocka
 
@@ -116,6 +118,9 @@ $(O)/commit.c: FORCE
 		{ cmp -s $@.new $@ && rm $@.new || mv $@.new $@; }
 $(O)/commit.o: $(O)/commit.c
 	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+# A guest's numbers may be any: sums of them wrap, by definition and not by luck.
+$(GUEST_OBJ): ALL_CFLAGS += -fwrapv
 
 # Loops over columns of numbers: vectors pay.
 $(addprefix $(O)/store/,bitpack.o intcol.o valcol.o): ALL_CFLAGS += -O3
@@ -186,11 +191,17 @@ check-proxy: $(PROXY_TOOLS) ## nginx and haproxy against their own logs: the who
 	$(Q)scripts/proxies
 	$(Q)O=$(O) scripts/run-tests proxy $(wildcard tests/proxy/test_*.py)
 
-GUEST_TESTS := $(O)/tests/guest/observe
-check-guest: $(PROGRAMS) $(GUEST_TESTS) ## The guest's own view against the guest's own files: all kernels, all machines
+GUEST_TESTS := $(O)/tests/guest/observe $(GUEST_TOOLS)
+# The liar wants sanitizers.
+LIAR := build/address+undefined/tests/guest/liar
+ifeq ($(SAN),)
+$(LIAR): FORCE
+	+$(Q)$(MAKE) --no-print-directory SAN=address,undefined $@
+endif
+check-guest: $(PROGRAMS) $(GUEST_TESTS) $(LIAR) ## The guest's own view against the guest's own files: all kernels, all machines
 	$(Q)O=$(O) TEST_TIMEOUT=7200 scripts/run-tests guest-tests tests/guest/golden.py $(wildcard tests/guest/test_*.py)
 
-check-guest-smoke: $(PROGRAMS) $(GUEST_TESTS) # the part of it that fits into `make check`
+check-guest-smoke: $(PROGRAMS) $(GUEST_TESTS) $(LIAR) # the part of it that fits into `make check`
 	$(Q)O=$(O) scripts/run-tests guest-tests tests/guest/test_view.py
 
 # A clock that jumps, for the programs that are killed.
@@ -236,6 +247,10 @@ bench-store: $(PROGRAMS) $(BENCHES) ## The store side by side with VictoriaMetri
 
 VMS ?= 1000
 SERIES ?= 150
+PROCESSES ?= 1000
+bench-guest: $(PROGRAMS) $(GUEST_TESTS) ## What reading guests costs: PROCESSES=1000 (root)
+	$(Q)O=$(O) tests/guest/bench.py --processes $(PROCESSES)
+
 bench-host: $(PROGRAMS) $(BENCHES) ## What a host costs, beside vmagent and node_exporter: VMS=, SERIES= (root)
 	$(Q)scripts/deps bench
 	$(Q)O=$(O) scripts/bench-host --vms $(VMS) --series $(SERIES)

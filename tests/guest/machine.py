@@ -21,6 +21,8 @@ import rig  # noqa: E402
 
 PERISCOPE = periscope.BUILD / "periscope"
 OBSERVE = periscope.BUILD / "tests/guest/observe"
+WATCH, CROWD = (periscope.BUILD / f"tests/guest/{name}" for name in ("watch", "crowd"))
+LIAR = rig.TOP / "build/address+undefined/tests/guest/liar"  # with sanitizers, whatever the others are
 LOGS = rig.TOP / "build/guest-tests"
 TOOLS = {"qemu-system-x86_64": "qemu-system-x86", "mkfs.ext4": "e2fsprogs", "mkfs.xfs": "xfsprogs",
          "mkfs.btrfs": "btrfs-progs", "mkswap": "util-linux", "busybox": "busybox-static"}
@@ -28,7 +30,7 @@ TOOLS = {"qemu-system-x86_64": "qemu-system-x86", "mkfs.ext4": "e2fsprogs", "mkf
 
 def missing():
     lacks = [f"{tool} (apt-get install {package})" for tool, package in TOOLS.items() if not shutil.which(tool)]
-    return lacks + [f"{path} (make)" for path in (PERISCOPE, OBSERVE) if not path.exists()]
+    return lacks + [f"{path} (make)" for path in (PERISCOPE, OBSERVE, WATCH, CROWD) if not path.exists()]
 
 
 def run_periscope(*arguments, check=True):

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "userspace/base/alloc.h"
+#include "userspace/base/clock.h"
 #include "userspace/base/util.h"
 #include "userspace/host/guest/clock.h"
 #include "userspace/host/guest/space.h"
@@ -22,7 +23,9 @@ struct guest {
 	struct mem m;
 	struct space s;
 	struct envelope clock;
-	uint64_t fixed_now_ns; /* guest_set_now(); 0 = by the envelope */
+	uint64_t updated_ns, boot_offset_ns; /* as last read; 0 = never yet */
+	bool counts_ticks;                   /* its clock stands still between updates */
+	uint64_t fixed_now_ns;               /* guest_set_now(); 0 = by the envelope */
 	char main_comm[GUEST_COMM_CAP];
 };
 
@@ -254,28 +257,56 @@ static uint64_t read_tick_ns(struct walk *w)
 	       (walk_get(w, clock, F_CLOCKSOURCE_SHIFT) & 31);
 }
 
-static int open_sample(struct guest *g, struct walk *w, uint64_t host_ns)
+/*
+ * The guest's time, now and when it was last updated. The host's clock is looked at after the
+ * guest's was read: whoever loses the CPU in between finds the guest behind, which later samples
+ * mend, and never ahead, which they would keep.
+ */
+static void note_clock(struct guest *g, struct walk *w, const struct timekeeper *tk)
+{
+	g->counts_ticks = walk_get(w, tk->clock, F_CLOCKSOURCE_RATING) <= RATING_TICKS;
+	if (walk_failed(w))
+		return;
+	envelope_add(&g->clock, tk->updated_ns, clock_mono_ns());
+	g->updated_ns = tk->updated_ns;
+	g->boot_offset_ns = tk->boot_offset_ns;
+}
+
+/*
+ * A vCPU that lost its CPU in the middle of an update of the clock leaves it unsettled for as long
+ * as that takes: then it is what it was, and has gone on as the host's has.
+ */
+static int read_time(struct guest *g, struct walk *w, uint64_t host_ns)
 {
 	struct timekeeper tk = { 0 };
+
+	if (read_clock(w, &tk))
+		note_clock(g, w, &tk);
+	else if (!mem_failed(&g->m) && g->updated_ns == 0)
+		return -EBADMSG;
+	w->updated_ns = g->updated_ns;
+	w->now_ns = g->counts_ticks ? g->updated_ns : envelope_now(&g->clock, host_ns);
+	if (g->fixed_now_ns != 0)
+		w->now_ns = g->fixed_now_ns;
+	return mem_failed(&g->m) ? -EFAULT : 0;
+}
+
+static int open_sample(struct guest *g, struct walk *w, uint64_t host_ns)
+{
+	int r;
 
 	if (!space_is_same(&g->s, &g->m, g->p))
 		return mem_failed(&g->m) ? -EFAULT : -ESTALE;
 	walk_begin(w);
-	if (!read_clock(w, &tk))
-		return mem_failed(&g->m) ? -EFAULT : -EBADMSG;
+	r = read_time(g, w, host_ns);
+	if (r < 0)
+		return r;
 	w->tick_ns = read_tick_ns(w);
-	bool counts_ticks = walk_get(w, tk.clock, F_CLOCKSOURCE_RATING) <= RATING_TICKS;
-
 	if (walk_failed(w) || w->tick_ns < TICK_NS_MIN || w->tick_ns > TICK_NS_MAX)
 		return -EBADMSG;
-	envelope_add(&g->clock, tk.updated_ns, host_ns);
-	w->now_ns = counts_ticks ? tk.updated_ns : envelope_now(&g->clock, host_ns);
-	if (g->fixed_now_ns != 0)
-		w->now_ns = g->fixed_now_ns;
-	w->updated_ns = tk.updated_ns;
 	w->out->mono_ns = w->now_ns;
-	w->out->boot_ns = w->now_ns + tk.boot_offset_ns;
-	w->out->updated_ns = tk.updated_ns;
+	w->out->boot_ns = w->now_ns + g->boot_offset_ns;
+	w->out->updated_ns = w->updated_ns;
 	return 0;
 }
 

@@ -172,7 +172,7 @@ check-san: ## Unit tests under ASan+UBSan and under TSan
 check-bpf: $(BPF_TESTS) ## Load every BPF program, drive it, compare (root)
 	$(Q)O=$(O) scripts/run-tests bpf $(BPF_TESTS) $(wildcard tests/bpf/test_*.sh)
 
-check-rig: $(BPF_TESTS) ## On a second kernel, in a machine of our own: cgroup v2 and v1 (QEMU)
+check-rig: $(BPF_TESTS) $(PROGRAMS) ## On a second kernel, in a machine of our own: cgroup v2 and v1, thin volumes, VMs (QEMU)
 	$(Q)O=$(O) scripts/check-rig all $(BPF_TESTS)
 
 check-rig-smoke: $(BPF_TESTS) # the part of it that fits into `make check`
@@ -254,6 +254,12 @@ bench-guest: $(PROGRAMS) $(GUEST_TESTS) ## What reading guests costs: PROCESSES=
 bench-host: $(PROGRAMS) $(BENCHES) ## What a host costs, beside vmagent and node_exporter: VMS=, SERIES= (root)
 	$(Q)scripts/deps bench
 	$(Q)O=$(O) scripts/bench-host --vms $(VMS) --series $(SERIES)
+	+$(Q)$(MAKE) --no-print-directory bench-sources
+
+bench-sources: $(PROGRAMS) $(BENCHES) ## The part of it that is reading the host, beside readers of /proc: FAKE_VMS= (root)
+	$(Q)scripts/deps bench
+	$(Q)scripts/exporters
+	$(Q)O=$(O) scripts/bench-sources --vms $(or $(FAKE_VMS),1000)
 
 VMS ?= 600
 bench-query: $(PROGRAMS) $(BENCHES) ## Dashboards' queries side by side with VictoriaMetrics: VMS=6000 for 10x

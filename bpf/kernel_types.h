@@ -80,6 +80,7 @@ struct task_struct {
 	struct signal_struct *signal;
 	struct task_struct *group_leader;
 	struct pid *thread_pid;
+	struct bpf_local_storage *bpf_storage; /* NULL: none of any program */
 };
 
 /* ---- block devices */

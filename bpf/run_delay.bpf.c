@@ -2,8 +2,8 @@
 /*
  * How long each vCPU waited for a host CPU, every time that it got one.
  *
- * Hook     sched_switch, of every switch on the host: for an opt-in. Budget: one look-up in the
- *          storage of the thread that leaves the CPU; for a vCPU one bucket more.
+ * Hook     sched_switch, of every switch on the host: for an opt-in. Budget: whether the thread
+ *          that leaves the CPU has any storage; for a vCPU a look-up in it, and one bucket.
  * Measure  The kernel sums up a thread's waits (run_delay) and counts how often it got a CPU
  *          (pcount). A thread that leaves a CPU had exactly one wait since it left one before, and
  *          what the sum grew by is its length. No wake-up is looked at and no clock is read.
@@ -61,8 +61,8 @@ int BPF_PROG(run_delay_switch, bool preempt, struct task_struct *prev)
 	struct wait_hist *h;
 	__u64 wait_ns;
 
-	if (prev->pid == 0)
-		return 0; /* a CPU that was idle: half of all switches */
+	if (!prev->bpf_storage)
+		return 0; /* of nearly all threads: a look-up would cost three times as much */
 	t = bpf_task_storage_get(&rd_threads, prev, NULL, 0);
 	if (!t || !t->is_ready || t->n_runs == prev->sched_info.pcount)
 		return 0;

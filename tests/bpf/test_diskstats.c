@@ -6,6 +6,8 @@
 #include "tests/bpf/loop_test.h"
 #include "tests/bpf/source_test.h"
 
+#include "userspace/host/loop_device.h"
+
 static double value(struct source *src, const char *series)
 {
 	return collect_one(&diskstats_source, src, series, "device", "vdb");
@@ -54,10 +56,28 @@ static void test_counts_are_exact(void **state)
 	loop_detach(&l);
 }
 
+/* A description that names the image file of a loop device means the device. */
+static void test_image_file_of_a_loop_device(void **state)
+{
+	_cleanup_(tempdir_done) struct tempdir dir = tempdir_make();
+	struct loop l = loop_attach(dir.path);
+	struct loop_devices loops = { 0 };
+	char image[128];
+
+	(void)state;
+	(void)snprintf(image, sizeof(image), "%s/image", dir.path);
+	assert_true(loop_devices_find(&loops, "/sys/block", image) == l.dev);
+	loop_detach(&l);
+	loop_devices_done(&loops);
+	assert_true(loop_devices_find(&loops, "/sys/block", image) == 0);
+	loop_devices_done(&loops);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_counts_are_exact),
+		cmocka_unit_test(test_image_file_of_a_loop_device),
 	};
 
 	skip_unless_root();

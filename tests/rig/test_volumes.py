@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 import unittest
+import urllib.request
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = TOP / os.environ.get("O", "build/release")
@@ -42,16 +43,60 @@ def wait_for(what, probe, seconds=30):
     return value
 
 
+def install_tools():
+    """LVM as scripts/rigtools unpacked it, over the root that is gone with the rig."""
+    tools = TOP / "build/rigtools/root"
+    if tools.exists():
+        run("sh", "-c", f"tar -C {tools} -c . | tar -C / -x --keep-directory-symlink && ldconfig")
+
+
 def fill(device, mib):
     with open(device, "wb", buffering=0) as file:
         for _ in range(mib):
-            file.write(os.urandom(MIB))
+            file.write(b"\x5a" * MIB)
         os.fsync(file.fileno())
+
+
+def state_of(pid):
+    """The letter that ps prints."""
+    return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+
+
+class Daemon:
+    """A periscope-host that collects once a second."""
+    ADDRESS = "127.0.0.1:9478"
+
+    def __init__(self, folder, settings):
+        path = folder / "daemon.yml"
+        path.write_text(settings + f"interval: 1s\nlisten: '{self.ADDRESS}'\n")
+        self.process = subprocess.Popen([BUILD / "periscope-host", "--config", path])
+
+    def metrics(self):
+        """{name{labels}: value}; empty while it does not answer."""
+        try:
+            with urllib.request.urlopen(f"http://{self.ADDRESS}/metrics", timeout=5) as answer:
+                lines = answer.read().decode().splitlines()
+        except OSError:
+            return {}
+        rows = (line.rsplit(" ", 1) for line in lines if line[:1] != "#")
+        return {name: float(value) for name, value in rows}
+
+    def up(self, source):
+        """(whether it works, its labels); None while the daemon does not answer."""
+        for name, value in self.metrics().items():
+            if name.startswith("periscope_host_source_up{") and f'source="{source}"' in name:
+                return value == 1, name
+        return None
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(20)
 
 
 class Volumes(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
+        install_tools()
         run("modprobe", "-a", "dm-thin-pool", "loop")
         pathlib.Path("/etc/lvm").mkdir(exist_ok=True)
         pathlib.Path("/etc/lvm/lvm.conf").write_text(LVM_CONF)
@@ -76,10 +121,11 @@ class Volumes(unittest.TestCase):
         wait_for("the helper's socket", (cls.dir / "socket").exists)
         # What stands for a monitor: a process that its description names.
         cls.monitor = subprocess.Popen(["sleep", "3600"])
-        (cls.dir / "host.yml").write_text(
+        cls.settings = (
             f"host_id: 00ff\nregion: ams\nvms_dir: {cls.dir}/vms.d\nstate_dir: {cls.dir}/state\n"
             f"volumes: {{socket: {cls.dir}/socket}}\nqueue: {{dir: ''}}\n"
-            "sources: [volumes]\ndiscovery: {enabled: false}\n")
+            "sources: [volumes, vm_task, diskstats, life]\ndiscovery: {enabled: false}\n")
+        (cls.dir / "host.yml").write_text(cls.settings)
         (cls.dir / "vms.d/i-1.json").write_text(json.dumps({
             "org": "dev", "app": "web", "instance": "i-1", "pid": cls.monitor.pid,
             "disks": [{"path": "/dev/vg-0/b"}],
@@ -158,6 +204,36 @@ class Volumes(unittest.TestCase):
         self.assertIn(("fly_volume_used_pct", "vol_a"), self.once())
         run("lvremove", "-q", "-f", "vg-0/c")
         self.assertNotIn(("fly_volume_size_bytes", "vol_c"), self.once())
+
+    def test_6_device_mapper_hangs(self):
+        """Where the pool keeps its metadata stops. A write waits for it with the pool's lock in its
+        hand, and so whoever asks for a status waits, too."""
+        metadata = "vg--0-pool_tmeta"
+        daemon = Daemon(self.dir, self.settings)
+        self.addCleanup(daemon.close)
+        wait_for("the daemon", lambda: (daemon.up("volumes") or [False])[0])
+        run("dmsetup", "suspend", "--noflush", "--nolockfs", metadata)
+        writer = subprocess.Popen(["dd", "if=/dev/zero", "of=/dev/vg-0/d", "bs=1M", "count=8",
+                                   "conv=fsync"], stderr=subprocess.DEVNULL)
+        try:
+            wait_for("the helper to hang", lambda: state_of(self.helper.pid) == "D")
+            before, began = daemon.metrics(), time.monotonic()
+            wait_for("the daemon to say so", lambda: daemon.up("volumes")[0] is False, 180)
+            after, waited = daemon.metrics(), time.monotonic() - began
+            self.assertRegex(daemon.up("volumes")[1], 'reason="[^"]*device-mapper hangs')
+            self.assertEqual(state_of(self.helper.pid), "D")
+            for source in "vm_task", "diskstats", "life":
+                self.assertTrue(daemon.up(source)[0], source)
+            made, missed = (after[name] - before[name] for name in (
+                "periscope_host_collections_total", "periscope_host_collections_missed_total"))
+            print(f"{made:.0f} collections in {waited:.0f} s, {missed:.0f} missed")
+            self.assertGreater(made, waited * 0.9)
+        finally:
+            run("dmsetup", "resume", metadata)
+        self.assertEqual(writer.wait(60), 0)
+        wait_for("volumes again", lambda: daemon.up("volumes")[0], 60)
+        self.assertEqual(f"{self.once()['fly_volume_used_pct', 'vol_b'][1]:.2f}",
+                         self.lvs()["b"]["data_percent"])
 
 
 if __name__ == "__main__":

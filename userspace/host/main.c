@@ -12,6 +12,7 @@
 #include "userspace/base/opt.h"
 #include "userspace/base/util.h"
 #include "userspace/base/version.h"
+#include "userspace/host/bpf_dump.h"
 #include "userspace/host/host.h"
 #include "userspace/host/host_conf.h"
 #include "userspace/host/once.h"
@@ -19,7 +20,7 @@
 #include "userspace/host/sources.h"
 
 struct options {
-	bool once, check_config, print_config, help, version;
+	bool once, dump, check_config, print_config, help, version;
 	const char *config, *log_level, *simulate, *tap;
 	struct simulate_opts simulation; /* what @simulate says */
 };
@@ -29,6 +30,7 @@ static const struct opt_row rows[] = {
 	ROW("config", "FILE", STRING, config, "settings; default " HOST_CONF_PATH),
 	ROW("log-level", "LEVEL", STRING, log_level, "error, warn, info or debug"),
 	ROW("once", NULL, FLAG, once, "collect once, print the samples and exit"),
+	ROW("dump", NULL, FLAG, dump, "print the daemon's BPF programs and maps and exit"),
 	ROW("check-config", NULL, FLAG, check_config, "check the settings and exit"),
 	ROW("print-config", NULL, FLAG, print_config, "print the settings in effect and exit"),
 	ROW("simulate", "VMS=N", STRING, simulate, "measure made-up VMs; VMS=N,SERIES=M"),
@@ -81,6 +83,18 @@ static int print_once(const struct host_conf *conf)
 
 	(void)fwrite(warnings.p, 1, warnings.len, stderr);
 	buf_done(&warnings);
+	if (r == 0)
+		return print(&out);
+	buf_done(&out);
+	return complain(failure_code(r), r, &e);
+}
+
+static int print_dump(void)
+{
+	struct buf out = BUF_INIT;
+	struct err e = ERR_INIT;
+	int r = bpf_dump(&out, &e);
+
 	if (r == 0)
 		return print(&out);
 	buf_done(&out);
@@ -172,5 +186,5 @@ int main(int argc, char **argv)
 		return print(&out);
 	}
 	(void)libbpf_set_print(on_libbpf);
-	return with_conf(&o);
+	return o.dump ? print_dump() : with_conf(&o);
 }

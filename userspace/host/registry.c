@@ -264,7 +264,7 @@ static void overlay_taps(struct vm *vm, const struct vm_spec *s)
 }
 
 /* A path of a description is the host's; only a monitor's own words are seen from its chroot. */
-static void overlay_disks(const struct registry *r, struct vm *vm, const struct vm_spec *s)
+static void overlay_disks(struct registry *r, struct vm *vm, const struct vm_spec *s)
 {
 	memset(vm->disks, 0, sizeof(vm->disks));
 	for (vm->n_disks = 0; vm->n_disks < s->n_disks; vm->n_disks++) {
@@ -273,6 +273,8 @@ static void overlay_disks(const struct registry *r, struct vm *vm, const struct 
 		COPY(d->path, s->disks[vm->n_disks].path);
 		COPY(d->guest_name, s->disks[vm->n_disks].guest);
 		discover_disk_identity(r->world.proc, 0, d);
+		if (d->dev == 0)
+			d->dev = loop_devices_find(&r->loops, "/sys/block", d->path);
 	}
 }
 
@@ -338,7 +340,7 @@ static void overlay_scrapes(const struct registry *r, struct vm *vm, const struc
 }
 
 /* What the file says goes before what the process shows. */
-static void overlay_spec(const struct registry *r, struct vm *vm, const struct vm_spec *s)
+static void overlay_spec(struct registry *r, struct vm *vm, const struct vm_spec *s)
 {
 	COPY(vm->org, s->org);
 	COPY(vm->app, s->app);
@@ -850,6 +852,7 @@ void registry_free(struct registry *r)
 	pthread_mutex_destroy(&r->bad_lock);
 	free(r->entries);
 	free(r->scan.v);
+	loop_devices_done(&r->loops);
 	free(r->bad);
 	free(r);
 }

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <pthread.h>
 
+#include "userspace/host/loop_device.h"
 #include "userspace/host/registry.h"
 #include "userspace/host/spec.h"
 
@@ -51,7 +52,8 @@ struct registry {
 	size_t n_entries, entries_cap;
 	uint64_t last_key, last_vm_id, next_scan_ns, next_folder_ns;
 	struct scan scan;
-	struct vm scratch; /* a description in the making: too big for a stack */
+	struct loop_devices loops; /* of image files that descriptions name */
+	struct vm scratch;         /* a description in the making: too big for a stack */
 
 	pthread_mutex_t bad_lock; /* registry_metrics() reads them on another thread */
 	struct bad_file *bad;

@@ -47,7 +47,6 @@ struct vm_slot {
 struct source {
 	const struct host_conf *conf;
 	struct volumes_client *client;
-	bool has_waited;
 	struct vm_slot *vms;
 	size_t n_vms, vms_cap;
 	const struct volumes_record **thin; /* of the answer, by device */
@@ -308,11 +307,12 @@ static int volumes_collect(struct source *src, int64_t now_ms, struct batch *out
 	const struct volumes_record *records = NULL;
 	struct err why = ERR_INIT;
 	size_t n = 0;
-	int failure = volumes_client_take(src->client, src->has_waited ? WAIT_MS : FIRST_WAIT_MS,
+	static bool has_waited; /* a source that is opened again must not hold up the others */
+	int failure = volumes_client_take(src->client, has_waited ? WAIT_MS : FIRST_WAIT_MS,
 	                                  &records, &n, &why);
 	int r;
 
-	src->has_waited = true;
+	has_waited = true;
 	note_pools(src, records, n);
 	r = index_thin(src, records, n);
 	for (size_t i = 0; i < src->n_vms && r == 0; i++)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The two programs under test, and the queries that judge them: only what a user could do, too."""
+import fcntl
 import json
 import os
 import pathlib
+import random
 import re
 import signal
 import socket
@@ -39,17 +41,15 @@ def catalogue():
 
 # Rows that a VM does not have at all times: once it has ended; after the first 100 ms of sampling.
 AT_THE_END = {"fly_instance_exit_info"}
-OPT_INS = ("fly_instance_cpu_run_delay_seconds", "fly_instance_disk_latency_seconds")
 PEAKS = {"fly_instance_cpu_peak_ratio", "fly_instance_net_recv_bytes_peak",
          "fly_instance_net_sent_bytes_peak"}
 
 
 def rows_of_running():
     """The catalogue's rows that every VM has which has run for a while. Volumes are a thing apart, and so are
-    scrapes, which only an app with metrics of its own has, and what is off unless it is asked for."""
+    scrapes, which only an app with metrics of its own has. The histograms that are off by default, Host asks for."""
     return {name: extra for name, extra in catalogue().items()
-            if name not in AT_THE_END and name != "up" and
-            not name.startswith(("fly_volume_", "scrape_", *OPT_INS))}
+            if name not in AT_THE_END and name != "up" and not name.startswith(("fly_volume_", "scrape_"))}
 
 
 def selector(name, **labels):
@@ -57,8 +57,9 @@ def selector(name, **labels):
 
 
 def free_port(preferred=0):
-    """@preferred when nobody has it, else any."""
-    for port in (preferred, 0):
+    """@preferred when nobody has it, else any. Not one of those that the kernel gives to whoever connects
+    somewhere: until it is used, it could be gone."""
+    for port in (*filter(None, [preferred]), *random.sample(range(20000, 32000), 50), 0):
         with socket.socket() as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -152,16 +153,18 @@ class Region:
 
 def ensure_profiles(kernel=rig.GUEST):
     """The folder with the profile of a guest kernel, made by our own tool when it is missing or older than
-    what it is made of."""
+    what it is made of. One at a time makes it: demos that begin together would take it from each other."""
     folder, tool, image = kernel / "profiles", BUILD / "periscope", kernel / "vmlinuz"
-    made = list(folder.glob("*.profile"))
-    newest = max(path.stat().st_mtime for path in (tool, image))
-    if len(made) != 1 or made[0].stat().st_mtime < newest:
-        folder.mkdir(exist_ok=True)
-        for path in made:
-            path.unlink()
-        rig.run(tool, "guest", "profile", "--quiet", "--output-dir", folder, image,
-                *rig.guest_modules(PROFILE_MODULES, kernel))
+    folder.mkdir(exist_ok=True)
+    with open(kernel / "profiles.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = list(folder.glob("*.profile"))
+        newest = max(path.stat().st_mtime for path in (tool, image))
+        if len(made) != 1 or made[0].stat().st_mtime < newest:
+            for path in made:
+                path.unlink()
+            rig.run(tool, "guest", "profile", "--quiet", "--output-dir", folder, image,
+                    *rig.guest_modules(PROFILE_MODULES, kernel))
     return folder
 
 

@@ -51,7 +51,7 @@ def run(*argv, **kw):
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True, check=False, **kw)
     if done.returncode != 0:
-        raise RigError(f"{' '.join(argv)}: {done.stderr.strip() or f'exit {done.returncode}'}")
+        raise RigError(f"{' '.join(map(str, argv))}: {done.stderr.strip() or f'exit {done.returncode}'}")
     return done.stdout.strip()
 
 

@@ -135,7 +135,7 @@ class HostView(e2e.TestCase):
             self.assertLess(guest[cpu_id], busy + steal + slack, "the guest's own account")
             self.assertGreater(guest[cpu_id], busy - idle_costs - slack, "the guest's own account")
         # Half of five seconds, less what a busy host made it wait for.
-        self.assertGreater(guest["1"], 1.0, "the load really ran")
+        self.assertGreater(guest["1"], 0.3, "the load really ran")
         self.assertLess(guest["0"], guest["1"] / 2, "the work was on vCPU 1 alone")
 
     def test_network_exact(self):

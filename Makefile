@@ -48,7 +48,7 @@ TEST_SKELS := $(patsubst tests/bpf/%.bpf.c,$(O)/skel/%.skel.h,$(wildcard tests/b
 BASE_OBJ  := $(call obj,$(call src,userspace/base)) $(O)/userspace/base/cxx.o
 WIRE_OBJ  := $(call obj,$(call src,userspace/wire))
 STORE_OBJ := $(call obj,$(call src,store))
-MQL_OBJ   := $(call obj,$(call src,api/mql))
+MQL_OBJ   := $(call obj,$(call src,api/mql api/mql/prom))
 HOST_OBJ  := $(call obj,$(filter-out %/main.c,$(call src,userspace/host userspace/host/delivery \
 	     userspace/host/proxy userspace/host/scrape)))
 VOLUMES_OBJ := $(call obj,$(filter-out %/main.c,$(call src,userspace/volumes)))
@@ -236,9 +236,9 @@ check-fuzz: ## Fuzz smoke: every corpus, then a fixed number of mutations of a f
 	+$(Q)$(FUZZ_MAKE) fuzzers
 	$(Q)scripts/fuzz $(FUZZ_O) smoke $(FUZZERS)
 
-check-oracle: $(PROGRAMS) ## Queries beside VictoriaMetrics (fetched): SEED=, QUERIES=, PARTS=
+check-oracle: $(PROGRAMS) ## Queries beside VictoriaMetrics and Prometheus (fetched): SEED=, QUERIES=, PARTS=
 	$(Q)O=$(O) scripts/check-oracle --seed $(or $(SEED),1) --queries $(or $(QUERIES),2000) \
-		--parts $(or $(PARTS),records,random,corpus)
+		--parts $(or $(PARTS),records,random,promql,corpus)
 
 SIZES ?= small,large
 CONNECTIONS ?= 1,2,4

@@ -71,13 +71,36 @@ void json_put_labels(struct buf *b, const struct label *labels, uint32_t n)
 
 /* --- the answer of a query -------------------------------------------------------------------- */
 
+static const char *const type_names[] = {
+	[MQL_VECTOR] = "vector",
+	[MQL_MATRIX] = "matrix",
+	[MQL_SCALAR] = "scalar",
+	[MQL_STRING] = "string",
+};
+
+/* A scalar or a string is one point without a series around it. */
+static void put_single(struct json_result *w, struct buf *b)
+{
+	const struct mql_series *s = w->result->series;
+
+	json_put_ts(b, s->ts_ms[0]);
+	buf_putc(b, ',');
+	if (w->result->type == MQL_STRING)
+		json_put_str(b, w->result->text);
+	else
+		json_put_value(b, s->values[0]);
+	w->at = JSON_AT_TAIL;
+}
+
 static void put_head(struct json_result *w, struct buf *b, size_t until)
 {
 	(void)until;
 	buf_puts(b, "{\"status\":\"success\",\"data\":{\"resultType\":\"");
-	buf_puts(b, w->result->type == MQL_MATRIX ? "matrix" : "vector");
+	buf_puts(b, type_names[w->result->type]);
 	buf_puts(b, "\",\"result\":[");
 	w->at = w->result->n_series > 0 ? JSON_AT_SERIES : JSON_AT_TAIL;
+	if (w->result->type >= MQL_SCALAR)
+		put_single(w, b);
 }
 
 static void put_series(struct json_result *w, struct buf *b, size_t until)

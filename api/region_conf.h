@@ -12,7 +12,7 @@ enum tls_clients {
 
 struct region_conf {
 	char *listen, *data, *access;
-	struct conf_strings organisations;
+	struct conf_strings organisations, promql_organisations;
 	char *tls_cert, *tls_key, *tls_client_ca;
 	int tls_clients; /* enum tls_clients */
 	int64_t retention_ms;

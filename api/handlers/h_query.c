@@ -88,6 +88,24 @@ static void set_latency(struct plan *plan, const struct params *p)
 
 /* --- what both queries take ------------------------------------------------------------------- */
 
+/* The argument, or what the organisation has by default. */
+static int set_dialect(struct plan *plan, const struct params *p, struct err *e)
+{
+	const struct conf_strings *orgs = &plan->region->conf.promql_organisations;
+	struct str name = params_get(p, "dialect");
+
+	for (size_t i = 0; name.len == 0 && i < orgs->n; i++) {
+		if (str_eqc(plan->q.org, orgs->v[i]))
+			name = STR("promql");
+	}
+	if (name.len > 0 && !str_eqc(name, "promql") && !str_eqc(name, "metricsql"))
+		return err_set(e, -EINVAL,
+		               "argument dialect: \"%.*s\" is neither metricsql nor promql",
+		               (int)MIN(name.len, (size_t)60), name.p);
+	plan->q.dialect = str_eqc(name, "promql") ? MQL_PROMQL : MQL_METRICSQL;
+	return 0;
+}
+
 static int set_common(struct plan *plan, struct request *req, struct err *e)
 {
 	const struct params *p = &req->params;
@@ -110,6 +128,8 @@ static int set_common(struct plan *plan, struct request *req, struct err *e)
 		r = params_bool(p, "nocache", &q->nocache, e);
 	if (r == 0)
 		r = params_bool(p, "trace", &q->trace, e);
+	if (r == 0)
+		r = set_dialect(plan, p, e);
 	if (r == 0)
 		r = filters_parse(req, &plan->filters, e);
 	q->enforced = plan->filters.enforced;

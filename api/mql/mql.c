@@ -16,6 +16,7 @@
 #include "api/mql/numtext.h"
 #include "api/mql/parse.h"
 #include "api/mql/plan.h"
+#include "api/mql/prom/answer.h"
 #include "api/mql/pushdown.h"
 #include "api/mql/trace.h"
 #include "userspace/base/util.h"
@@ -57,20 +58,9 @@ static int answer_no_memory(struct run *run)
 
 static int answer_labels(struct run *run, const struct mname *mn, struct mql_series *out)
 {
-	struct arena *arena = &run->ret->arena;
-	struct label *labels = ARENA_ARRAY(arena, struct label, mn->n_tags + 1);
-	uint32_t n = 0;
-
-	if (!labels)
-		return answer_no_memory(run);
-	if (mn->name.len > 0)
-		labels[n++] = (struct label){ STR(LABEL_NAME), arena_str(arena, mn->name) };
-	for (uint32_t i = 0; i < mn->n_tags; i++)
-		labels[n++] = (struct label){ arena_str(arena, mn->tags[i].name),
-			                      arena_str(arena, mn->tags[i].value) };
-	out->labels = labels;
-	out->n_labels = n;
-	return arena_error(arena) < 0 ? answer_no_memory(run) : 0;
+	return mname_labels(&run->ret->arena, mn, &out->labels, &out->n_labels) < 0
+	               ? answer_no_memory(run)
+	               : 0;
 }
 
 static double round_digits(double v, int digits)
@@ -359,18 +349,21 @@ static int run_query(struct run *run)
 	return windowed ? run_windowed(run) : run_instant(run);
 }
 
-static int parse_folded(struct run *run)
+static int parse_text(struct run *run)
 {
 	const struct mql_limits *l = run->ev.limits;
-	int r, fold_err = 0;
 
 	if (run->q->text.len > l->text_bytes_max)
 		return err_set(run->ev.e, -ENOSPC,
 		               "the query has %zu bytes, more than the limit of %zu",
 		               run->q->text.len, l->text_bytes_max);
-	r = parse_query(run->q->text, run->ev.arena, &run->root, run->ev.e);
-	if (r < 0)
-		return r;
+	return parse_query(run->q->text, run->ev.arena, &run->root, run->ev.e);
+}
+
+static int fold(struct run *run)
+{
+	int fold_err = 0;
+
 	run->root = ast_fold(run->root, run->ev.arena, &fold_err);
 	if (fold_err == 0 && !run->q->no_pushdown)
 		run->root = pushdown(run->root, run->ev.arena, &fold_err);
@@ -415,9 +408,13 @@ int mql_eval(struct store *s, const struct mql_query *q, struct mql_result *ret,
 		.ret = &res,
 	};
 	struct trace_step *step = trace_begin(&run.ev);
-	int r = parse_folded(&run);
+	int r = parse_text(&run);
 
-	if (r == 0)
+	if (r == 0 && q->dialect == MQL_PROMQL)
+		r = prom_run(&run.ev, run.root, &res);
+	else if (r == 0)
+		r = fold(&run);
+	if (r == 0 && q->dialect == MQL_METRICSQL)
 		r = run_query(&run);
 	if (r == 0)
 		r = answer_remarks(&run, step);

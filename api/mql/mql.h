@@ -34,8 +34,14 @@ extern const struct mql_limits mql_limits_default;
 
 #define MQL_ROUND_OFF 100
 
+enum mql_dialect {
+	MQL_METRICSQL,
+	MQL_PROMQL /* as Prometheus 3 has it; see mql_type */
+};
+
 struct mql_query {
 	struct str text;
+	enum mql_dialect dialect;
 	struct str org;
 	struct store_match_set enforced; /* AND-ed to every selector */
 	const struct store_match_set
@@ -59,7 +65,9 @@ struct mql_query {
 
 enum mql_type {
 	MQL_VECTOR,
-	MQL_MATRIX
+	MQL_MATRIX,
+	MQL_SCALAR, /* PromQL only: one series without labels */
+	MQL_STRING  /* PromQL only: mql_result.text, and a series for its time */
 };
 
 struct mql_series {
@@ -75,6 +83,7 @@ struct mql_result {
 	enum mql_type type;
 	const struct mql_series *series; /* in answer order */
 	size_t n_series;
+	struct str text; /* MQL_STRING */
 	uint64_t series_fetched, samples_read;
 	struct str warning; /* a sentence about stored data that is left out as damaged, or "" */
 	struct str trace;   /* {"duration_msec":..,"message":..,"children":[..]}, or "" */

@@ -71,6 +71,24 @@ struct str mname_get(const struct mname *mn, struct str label)
 	return STR_NULL;
 }
 
+int mname_labels(struct arena *arena, const struct mname *mn, const struct label **ret,
+                 uint32_t *ret_n)
+{
+	struct label *labels = ARENA_ARRAY(arena, struct label, mn->n_tags + 1);
+	uint32_t n = 0;
+
+	if (!labels)
+		return arena_error(arena);
+	if (mn->name.len > 0)
+		labels[n++] = (struct label){ STR(LABEL_NAME), arena_str(arena, mn->name) };
+	for (uint32_t i = 0; i < mn->n_tags; i++)
+		labels[n++] = (struct label){ arena_str(arena, mn->tags[i].name),
+			                      arena_str(arena, mn->tags[i].value) };
+	*ret = labels;
+	*ret_n = n;
+	return arena_error(arena);
+}
+
 int mname_add(struct arena *arena, struct mname *mn, struct str label, struct str value)
 {
 	struct label *tags = ARENA_ARRAY(arena, struct label, mn->n_tags + 1);

@@ -54,6 +54,10 @@ void mname_borrow(const struct label *labels, uint32_t n, struct label *room, st
 /* A copy of its own: labels and texts. 0 or arena_error(). */
 int mname_dup(struct arena *arena, const struct mname *mn, struct mname *ret);
 
+/* As one array: __name__ first if there is one. Labels and texts are copied. 0 or arena_error(). */
+int mname_labels(struct arena *arena, const struct mname *mn, const struct label **ret,
+                 uint32_t *ret_n);
+
 struct str mname_get(const struct mname *mn, struct str label); /* "" when missing */
 /* An empty @value removes the label. */
 int mname_set(struct arena *arena, struct mname *mn, struct str label, struct str value);

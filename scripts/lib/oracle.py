@@ -115,6 +115,10 @@ class Ours(Server):
                 "--retention", "36500d", "--log-level", "warn"]
 
 
+class OursPromql(Ours):
+    plain_args = (("dialect", "promql"),)
+
+
 class VictoriaMetrics(Server):
     plain_args = (("nocache", "1"),)
 

@@ -198,3 +198,47 @@ def metricsql(seed, n):
     q = Queries(seed, functions())
     each = [q.call(kind, name, depth) for kind, rows in q.kinds.items() for name in rows for depth in (0, 0, 1, 1)]
     return list(cases(each + [q.vector(3) for _ in range(n)], seed))
+
+
+# --- PromQL: only what Prometheus has ---
+PROMQL_RANGE = {f: "{f}({m})" for f in (
+    "rate increase delta irate idelta changes resets deriv sum_over_time avg_over_time count_over_time min_over_time "
+    "max_over_time last_over_time present_over_time stdvar_over_time stddev_over_time mad_over_time absent_over_time").split()} | {
+    "predict_linear": "{f}({m}, 600)", "quantile_over_time": "{f}(0.8, {m})"}
+PROMQL_CALLS = {f: "{f}({v})" for f in (
+    "abs ceil floor exp sqrt ln log2 log10 sgn deg rad sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh timestamp "
+    "absent minute hour day_of_week day_of_month day_of_year days_in_month month year sort sort_desc").split()} | {
+    "clamp": "{f}({v}, 1, 20)", "clamp_min": "{f}({v}, 2)", "clamp_max": "{f}({v}, 20)", "round": "{f}({v}, 0.5)",
+    "scalar": "vector({f}({v}))", "vector": "{f}(3)", "time": "vector({f}())", "pi": "vector({f}())",
+    "label_replace": '{f}({v}, "new", "$1x", "id", "i(.*)")', "label_join": '{f}({v}, "new", "-", "app", "id")',
+    "histogram_quantile": "{f}(0.9, {b})"}
+PROMQL_AGGREGATES = {f: "{f}({v}){by}" for f in "sum avg min max count group stddev stdvar".split()} | {
+    "topk": "{f}(2, {u}){by}", "bottomk": "{f}(2, {u}){by}", "quantile": "{f}(0.7, {v}){by}",
+    "count_values": '{f}("v", round({v}, 0.001)){by}'}
+
+
+class PromqlQueries(Queries):
+    operators = ["+", "-", "*", "/", "%", "^", "==", "!=", "<", ">=", "> bool", "== bool", "and", "or", "unless", "atan2"]
+    modifiers = ["", "", "", "", " offset 2m", " offset -1m", " @ end()", " @ 1704092400"]
+
+    def windowed(self, depth, name=""):
+        if depth > 1 and self.r.random() < 0.2:
+            return f"({self.vector(depth - 1)})[{self.pick(WINDOWS)}:{self.pick(['30s', '1m', ''])}]"
+        counters = re.search("rate|incr|resets", name)
+        return f"{self.pick(COUNTERS if counters else SELECTORS)}[{self.pick(WINDOWS)}]{self.pick(self.modifiers)}"
+
+    def vector(self, depth):
+        if depth <= 0 or self.r.random() < 0.15:
+            return self.pick(SELECTORS)
+        if self.r.random() < 0.1:
+            return f"({self.vector(depth - 1)}) {self.pick(['+', '*', '/', '>', '%', '^'])} {self.pick(['2', '-1.5', 'time()', '0'])}"
+        return self.deep(depth)
+
+
+def promql(seed, n):
+    q = PromqlQueries(seed, {"Rollups": PROMQL_RANGE, "Transforms": PROMQL_CALLS, "Aggregates": PROMQL_AGGREGATES})
+    each = [q.call(kind, name, depth) for kind, rows in q.kinds.items() for name in rows for depth in (0, 0, 1, 1)]
+    own = ["1", "1 + 2", "-2 ^ 2", '"text"', "time()", "1 == bool 1", "1 == 1", "rate(mem)", "mem[1m]", "mem[2m:30s]", "up / 0", "0 * up / 0",
+           "sum(up", "sum(mem[5m])", "nosuchfunction(up)", "rate(up[5m], 1)", "up + on(id) up", "scalar(up)", "0/0", "-mem", "{}", "{app=\"web\"}",
+           "mem > 100 < 200", "vector(1) or vector(2)", "up and on() vector(1)", "up == bool 1", "sum by (app) (mem) / on (app) group_right mem"]
+    return list(cases(each + own + [q.vector(3) for _ in range(n)], seed))

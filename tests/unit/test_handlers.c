@@ -63,6 +63,9 @@ static int teardown(void **state)
 #define OK_MATRIX(rows)                                                                 \
 	"{\"status\":\"success\",\"data\":{\"resultType\":\"matrix\",\"result\":[" rows \
 	"]},\"stats\""
+#define OK_SINGLE(type, value)                                                          \
+	"{\"status\":\"success\",\"data\":{\"resultType\":\"" type "\",\"result\":[" AT \
+	",\"" value "\"]},\"stats\""
 #define OK_LIST(items)   "{\"status\":\"success\",\"data\":[" items "]}\n"
 #define BAD(type, start) "{\"status\":\"error\",\"errorType\":\"" type "\",\"error\":\"" start
 #define AT               "1699999940"
@@ -91,6 +94,12 @@ static const struct row rows[] = {
 	{ HTTP_POST, "/api/v1/query", FORM "; charset=utf-8", "query=1&time=" T0, 200, OK_VECTOR(ONE) },
 	{ HTTP_POST, Q "1", JSON, "", 200, OK_VECTOR(ONE) },
 	{ HTTP_POST, Q "1", JSON, "{}", 415, BAD("bad_data", "the body must be") },
+	{ HTTP_GET, Q "1&dialect=promql", NULL, "", 200, OK_SINGLE("scalar", "1") },
+	{ HTTP_GET, Q "%22a%5C%22b%22&dialect=promql", NULL, "", 200, OK_SINGLE("string", "a\\\"b") },
+	{ HTTP_GET, Q "rate(up)&dialect=promql", NULL, "", 422, BAD("execution", "expected type range vector") },
+	{ HTTP_GET, Q "rate(up)&dialect=metricsql", NULL, "", 200, OK_VECTOR("") },
+	{ HTTP_GET, Q "1&dialect=sql", NULL, "", 400, BAD("bad_data", "argument dialect: \\\"sql\\\" is neither") },
+	{ HTTP_GET, Q "1&trace=maybe", NULL, "", 400, BAD("bad_data", "argument trace") },
 	{ HTTP_GET, "/prometheus" Q "up%7Bjob%3D%22b%22%7D", NULL, "", 200, OK_VECTOR(VALUE(UP_B1, "1")) },
 	{ HTTP_GET, "/prometheus/dev" Q "up{job=\"b\"}", NULL, "", 200, OK_VECTOR(VALUE(UP_B1, "1")) },
 	{ HTTP_GET, "/prometheus/acme" Q "up", NULL, "", 200, OK_VECTOR("") },

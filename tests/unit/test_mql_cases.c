@@ -232,6 +232,10 @@ static void check_series(struct world *w, struct str line, const struct mql_seri
 	while (str_trim(line).len > 0) {
 		struct str word = take_word(&line);
 
+		if (!s->gaps && str_eqc(word, "_")) { /* what is not there is not counted */
+			t_ms += q->step_ms;
+			continue;
+		}
 		if (!str_eqc(word, "_"))
 			check_point(w, word, t_ms, s, i);
 		else if (i < s->n && !isnan(s->values[i]))
@@ -250,6 +254,7 @@ static void check_series(struct world *w, struct str line, const struct mql_seri
 static struct mql_query eval_header(struct world *w, struct str line)
 {
 	struct mql_query q = { .org = STR("test"),
+		               .dialect = strstr(w->file, "promql") ? MQL_PROMQL : MQL_METRICSQL,
 		               .round_digits = MQL_ROUND_OFF,
 		               .now_ms = BASE_MS + 100ll * 86400 * 1000 };
 	struct str kind = take_word(&line);

@@ -130,6 +130,44 @@ static void test_types_and_labels(void **state)
 	mql_result_done(&res);
 }
 
+/* PromQL has types that MetricsQL has not; what functions compute is in tests/mql/promql.test. */
+static void test_promql_types(void **state)
+{
+	struct mql_query q = instant("1 + 1", 60);
+	struct mql_result res;
+
+	(void)state;
+	run(&q, &res);
+	assert_int_equal(MQL_VECTOR, res.type);
+	mql_result_done(&res);
+
+	q.dialect = MQL_PROMQL;
+	run(&q, &res);
+	assert_int_equal(MQL_SCALAR, res.type);
+	assert_int_equal(1, res.n_series);
+	assert_double_near(2, res.series[0].values[0], 0);
+	assert_int_equal(q.start_ms, res.series[0].ts_ms[0]);
+	mql_result_done(&res);
+
+	q.text = STR("\"a text\"");
+	run(&q, &res);
+	assert_int_equal(MQL_STRING, res.type);
+	assert_str_equal(STR("a text"), res.text);
+	mql_result_done(&res);
+
+	q.text = STR("m[30s]");
+	run(&q, &res);
+	assert_int_equal(MQL_MATRIX, res.type);
+	assert_int_equal(2, res.series[0].n); /* of 30 s, 45 s and 60 s the first is outside */
+	mql_result_done(&res);
+
+	q = range("\"a text\"", 0, 60, 30);
+	q.dialect = MQL_PROMQL;
+	refused(&q, -EINVAL, "invalid expression type \"string\" for range query");
+	q.text = STR("count_over_time(m[1h:1ms])");
+	refused(&q, -ENOSPC, "points in a subquery");
+}
+
 /* Each step of a trace says what it was, and took no longer than the one around it. */
 static size_t count_steps(const json_t *step, const char *word)
 {
@@ -362,6 +400,8 @@ static void test_deadline(void **state)
 }
 
 /* The n-th allocation fails, n = 1, 2, ...: a clean error each time, until all succeed. */
+#define PROMQL "^" /* in front of a text: of that dialect */
+
 static void test_out_of_memory(void **state)
 {
 	static const char *const texts[] = {
@@ -370,14 +410,22 @@ static void test_out_of_memory(void **state)
 		"label_replace(max_over_time(m[2m:15s]), \"a\", \"$1\", \"t\", \"(.*)\") default 1",
 		"count_values(\"v\", m) if on() quantile(0.5, m)",
 		"m[5m]",
+		PROMQL
+		"sum(rate(m[1m])) by (t) / on(t) label_replace(m, \"x\", \"y\", \"t\", \".*\")",
+		PROMQL
+		"count_values(\"v\", m) or topk(1, avg_over_time(m[2m:15s])) unless absent(m)",
+		PROMQL "histogram_quantile(0.5, m) or max_over_time(m[5m:1m]) > bool 2",
+		PROMQL "m[5m]",
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
-		struct mql_query q = instant(texts[i], 600);
+		bool promql = texts[i][0] == PROMQL[0];
+		struct mql_query q = instant(&texts[i][promql], 600);
 		unsigned long n = 0;
 		int r;
 
+		q.dialect = promql ? MQL_PROMQL : MQL_METRICSQL;
 		unit_note("%s", texts[i]);
 		do {
 			struct mql_result res;
@@ -438,6 +486,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_types_and_labels),
+		cmocka_unit_test(test_promql_types),
 		cmocka_unit_test(test_trace),
 		cmocka_unit_test(test_variants_of_variants),
 		cmocka_unit_test(test_raw_samples),

@@ -187,6 +187,10 @@ check-receivers: $(PROGRAMS) ## Delivery to the newest Prometheus and VictoriaMe
 	$(Q)scripts/proxies && scripts/exporters
 	$(Q)O=$(O) PERISCOPE_ORACLE=$$(scripts/get-oracle) scripts/run-tests e2e tests/e2e/test_receivers.py
 
+check-clients: $(PROGRAMS) ## The newest promtool, Prometheus, vmagent, vmalert, vmauth, vmctl at the region
+	$(Q)scripts/exporters
+	$(Q)O=$(O) PERISCOPE_ORACLE=$$(scripts/get-oracle) scripts/run-tests e2e tests/e2e/test_clients.py
+
 check-proxy: $(PROXY_TOOLS) ## nginx and haproxy against their own logs: the whole matrix (root)
 	$(Q)scripts/proxies
 	$(Q)O=$(O) scripts/run-tests proxy $(wildcard tests/proxy/test_*.py)

@@ -46,6 +46,14 @@ int h_active_queries(struct region *region, struct request *req, struct response
 int h_top_queries(struct region *region, struct request *req, struct response *resp);
 int h_metric_names_stats(struct region *region, struct request *req, struct response *resp);
 
+/* h_admin.c */
+int h_delete_series(struct region *region, struct request *req, struct response *resp);
+int h_snapshot(struct region *region, struct request *req, struct response *resp);
+int h_snapshot_create(struct region *region, struct request *req, struct response *resp);
+int h_snapshot_list(struct region *region, struct request *req, struct response *resp);
+int h_snapshot_delete(struct region *region, struct request *req, struct response *resp);
+int h_snapshot_delete_all(struct region *region, struct request *req, struct response *resp);
+
 /* h_hosts.c */
 int h_hosts(struct region *region, struct request *req, struct response *resp);
 

@@ -614,12 +614,51 @@ static void test_known_bytes(void **state)
 	            "\"value\":[1699999960,\"777\"]}]}");
 }
 
+/*
+ * The admin of a deletes with every selector and argument that could reach further, through every
+ * door; b has all it had. Nobody else of a may delete at all: test_needs().
+ */
+static void delete_one(void *ctx, const struct route *route, const char *target)
+{
+	struct fixture *f = ctx;
+	const struct call c = { .method = HTTP_POST, .target = target, .token = "Bearer all-of-a" };
+	_cleanup_(buf_done) struct buf out = BUF_INIT;
+	int status = call(f->region, &c, &out, NULL);
+
+	(void)route;
+	if (status != 204 && status != 400)
+		fail_msg("%s: %d %s", target, status, buf_cstr(&out));
+}
+
+static void test_deleting(void **state)
+{
+	struct fixture *f = *state;
+	const struct visit v = { .fn = delete_one, .ctx = f };
+
+	for (size_t i = 0; i < routes_n; i++) {
+		struct visit one = v;
+
+		one.route = &routes[i];
+		one.prefix = "/prometheus/a";
+		if (routes[i].need == NEED_ADMIN)
+			visit_route(&one);
+	}
+	call_expect(f->region, "/api/v1/query?time=1699999940&query=count({__name__!=\"\"})",
+	            "Bearer all-of-a", 200,
+	            "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[]");
+	call_expect(f->region, "/api/v1/query?time=1699999940&query=count({__name__!=\"\"})",
+	            "Bearer all-of-b", 200,
+	            "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":["
+	            "{\"metric\":{},\"value\":[1699999940,\"3\"]}]}");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reading),     cmocka_unit_test(test_questions),
 		cmocka_unit_test(test_doors),       cmocka_unit_test(test_needs),
 		cmocka_unit_test(test_known_bytes), cmocka_unit_test(test_writing),
+		cmocka_unit_test(test_deleting),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -8,6 +8,7 @@
 
 #include "api/mql/fn.h"
 #include "api/region_conf.h"
+#include "api/route.h"
 #include "userspace/base/buf.h"
 #include "userspace/base/opt.h"
 #include "userspace/base/util.h"
@@ -89,12 +90,49 @@ static void aggregates(struct buf *out)
 	put_functions(out, 1u << FN_AGGR);
 }
 
+static const char *scope_of(enum need need)
+{
+	static const char *const words[] = { [NEED_NOTHING] = "none needed",
+		                             [NEED_READ] = "`read`",
+		                             [NEED_WRITE] = "`write` or `host`",
+		                             [NEED_ADMIN] = "`admin`",
+		                             [NEED_OPERATOR] = "`admin` over all" };
+
+	return words[need];
+}
+
+static void routes_table(struct buf *out)
+{
+	static const char *const chosen_by[] = {
+		[TAKES_NONE] = "", [TAKES_QUERY] = "`query`", [TAKES_MATCH] = "`match[]`"
+	};
+
+	buf_puts(out, "| path | methods | scope | series by | what it answers |\n"
+	              "|---|---|---|---|---|\n");
+	for (size_t i = 0; i < routes_n; i++) {
+		const struct route *r = &routes[i];
+
+		buf_puts(out, "| `");
+		for (const char *p = r->path; *p != '\0'; p++) {
+			if (*p == '*')
+				buf_puts(out, "NAME");
+			else
+				buf_putc(out, *p);
+		}
+		buf_printf(out, "` | %s | %s | %s | ", route_allow(r->methods), scope_of(r->need),
+		           chosen_by[r->takes]);
+		buf_put_cell(out, r->summary);
+		buf_puts(out, " |\n");
+	}
+}
+
 static const struct {
 	const char *name;
 	void (*put)(struct buf *out);
 } tables[] = {
 	{ "host-settings", host_settings },
 	{ "region-settings", region_settings },
+	{ "routes", routes_table },
 	{ "series", series },
 	{ "rollups", rollups },
 	{ "transforms", transforms },

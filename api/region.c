@@ -16,6 +16,7 @@
 #include "api/http/tls.h"
 #include "api/metadata.h"
 #include "api/name_stats.h"
+#include "api/org_limits.h"
 #include "api/queries.h"
 #include "api/route.h"
 #include "api/selfmetrics.h"
@@ -109,6 +110,7 @@ static void reload_access(struct region *region)
 	old = region->access;
 	region->access = fresh;
 	pthread_mutex_unlock(&region->lock);
+	org_limits_apply(region, old, fresh);
 	access_unref(old);
 	metric_set(&access_stale, 0);
 	log_access(fresh);
@@ -239,6 +241,8 @@ int region_open(struct region **ret, struct region_conf *conf,
 		r = open_tls(region, e);
 	if (r == 0)
 		r = store_open(&region->store, &sc, e);
+	if (r == 0 && region->access)
+		org_limits_apply(region, NULL, region->access);
 	if (r == 0)
 		r = open_metadata(region, e);
 	if (r == 0)

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "api/org_limits.h"
 #include "api/region.h"
 #include "api/route.h"
 #include "userspace/base/metrics.h"
@@ -123,7 +124,8 @@ static void collect_build(struct buf *out, void *ctx)
 	metrics_put(out, "periscope_region_build_info", "version=\"" PERISCOPE_VERSION "\"", 1);
 }
 
-static const metrics_collect_f collectors[] = { collect_build, collect_store, route_collect };
+static const metrics_collect_f collectors[] = { collect_build, collect_store, org_limits_collect,
+	                                        route_collect };
 
 void selfmetrics_start(struct region *region)
 {

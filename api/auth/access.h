@@ -12,6 +12,7 @@
  */
 
 #include "api/auth/grant.h"
+#include "store/store.h"
 #include "userspace/base/arena.h"
 #include "userspace/base/err.h"
 #include "userspace/wire/macaroon.h"
@@ -29,6 +30,7 @@ struct access_org {
 	uint64_t id; /* 0 = none: no FlyV1 token can be about it */
 	const struct access_app *apps;
 	size_t n_apps;
+	struct store_limits limits;
 };
 
 struct access_token { /* an opaque one */

@@ -28,6 +28,15 @@ SCHEMA(app, access_conf_app, offsetof(struct access_conf_app, name));
 static const struct conf_row org_rows[] = {
 	ROW(access_conf_org, "id", INT, id, .default_text = "0", .min = 0, .max = ID_MAX,
 	    .sentence = "Number of the organisation in FlyV1 tokens."),
+	ROW(access_conf_org, "retention", DURATION, retention_ms, .default_text = "0s", .min = 0,
+	    .max = 100 * 31536000e3, .sentence = "How long its samples are kept, if shorter; 0 = as all."),
+	ROW(access_conf_org, "series_max", INT, series_max, .default_text = "0", .min = 0,
+	    .max = ID_MAX, .sentence = "Series with recent samples; 0 = no limit."),
+	ROW(access_conf_org, "new_series_per_hour_max", INT, new_series_per_hour_max,
+	    .default_text = "0", .min = 0, .max = ID_MAX, .sentence = "New series in an hour; 0 = no limit."),
+	ROW(access_conf_org, "samples_per_second_max", INT, samples_per_s_max, .default_text = "0",
+	    .min = 0, .max = ID_MAX,
+	    .sentence = "Samples in a second, on average over ten; 0 = no limit."),
 	ROW(access_conf_org, "apps", STRUCTS, apps, .sub = &app,
 	    .sentence = "Apps of the organisation, by the value of the label app."),
 };

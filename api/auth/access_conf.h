@@ -13,6 +13,7 @@ struct access_conf_app {
 struct access_conf_org {
 	char *name; /* the key */
 	int64_t id;
+	int64_t retention_ms, series_max, new_series_per_hour_max, samples_per_s_max; /* 0 = none */
 	struct conf_structs apps; /* struct access_conf_app */
 };
 

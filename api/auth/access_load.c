@@ -100,7 +100,14 @@ static int add_org(struct load *l, const struct access_conf_org *conf)
 	if (MEM_GROW(l->orgs, l->orgs_cap, l->a->n_orgs + 1) < 0)
 		return no_memory(l);
 	org = &l->orgs[l->a->n_orgs++];
-	*org = (struct access_org){ .name = keep(l, conf->name), .id = (uint64_t)conf->id };
+	*org = (struct access_org){
+		.name = keep(l, conf->name),
+		.id = (uint64_t)conf->id,
+		.limits = { .retention_ms = conf->retention_ms,
+		            .series_max = (uint64_t)conf->series_max,
+		            .new_series_per_hour_max = (uint64_t)conf->new_series_per_hour_max,
+		            .samples_per_s_max = (uint64_t)conf->samples_per_s_max },
+	};
 	return add_apps(l, conf, org);
 }
 

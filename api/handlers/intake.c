@@ -118,6 +118,7 @@ int intake_add(struct intake *in, const struct series_keyed *series, size_t n)
 	metric_add(&samples_accepted, (int64_t)result.accepted);
 	for (unsigned i = 0; i < STORE_REFUSED_N; i++)
 		*(i == STORE_REFUSED_NAN ? &in->empty : &in->refused) += result.refused[i];
+	in->too_fast += result.refused[STORE_REFUSED_RATE];
 	if (result.first.code != 0 && in->first.code == 0)
 		in->first = result.first;
 	return 0;
@@ -167,6 +168,11 @@ int intake_reply(struct response *resp, const struct intake *in)
 
 	if (in->refused == 0)
 		return reply_empty(resp, 204);
+	if (in->too_fast > 0) /* not 429: see intake_reply_error() */
+		return reply_error(resp, REPLY_UNAVAILABLE,
+		                   "%llu of %llu samples are above the organisation's samples per"
+		                   " second, the others are stored; send them again later",
+		                   (unsigned long long)in->too_fast, (unsigned long long)all);
 	return reply_error(
 		resp, REPLY_BAD_DATA,
 		"%llu of %llu samples were refused, the others are stored; the first: %s",

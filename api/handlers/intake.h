@@ -26,6 +26,7 @@ struct intake {
 	struct str scope;           /* see struct store_resolver */
 	uint64_t accepted, refused; /* samples */
 	uint64_t empty;             /* plain NaNs: nothing to store, and that is no mistake */
+	uint64_t too_fast;          /* of the refused ones: what a later try may store */
 	uint64_t asked;             /* series whose bytes were not known */
 	struct err first;           /* about the first refused series */
 };
@@ -42,7 +43,10 @@ int intake_add(struct intake *in, const struct series_keyed *series, size_t n);
 /* Keeps what the request says about its metrics; whose it is, is known as for a series. */
 void intake_metadata(struct intake *in, const struct rw_metadata *v, size_t n);
 
-/* 204, or 400 with the first reason when something was refused. */
+/*
+ * 204, or 400 with the first reason when something was refused, or 503 when some of it may be sent
+ * again later: what is stored already is then sent twice, which changes nothing.
+ */
 int intake_reply(struct response *resp, const struct intake *in);
 
 /* The store said no to the whole request: @r is of intake_init() or intake_add(). */

@@ -214,7 +214,7 @@ $(O)/%.so: %.c
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(WARNINGS_ALL) -std=gnu11 -D_GNU_SOURCE -fPIC -shared -o $@ $<
 
 check-crash: $(PROGRAMS) $(CRASH_TESTS) $(O)/tests/crash/jumping_clock.so ## Kills and simulated crashes: ROUNDS=, SEED=, AWAY_S=
-	$(Q)O=$(O) scripts/run-tests crash $(CRASH_TESTS) $(wildcard tests/crash/*.py)
+	$(Q)O=$(O) $(if $(ROUNDS)$(AWAY_S),TEST_TIMEOUT=7200) scripts/run-tests crash $(CRASH_TESTS) $(wildcard tests/crash/*.py)
 
 demo: ## Boot a micro-VM and show its metrics; SECONDS=30 stops then and judges them
 	$(Q)scripts/deps demo

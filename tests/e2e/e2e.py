@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What the end-to-end tests share: a scratch folder, both programs, a guest, and waiting for samples."""
+import os
 import pathlib
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -9,6 +11,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "scripts/lib"))
 # pylint: disable=wrong-import-position
+import exporters  # noqa: E402
 import periscope  # noqa: E402
 import rig  # noqa: E402
 
@@ -26,6 +29,12 @@ class TestCase(unittest.TestCase):
         cls.logs = LOGS / cls.__name__
         shutil.rmtree(cls.logs, ignore_errors=True)
         cls.logs.mkdir(parents=True)
+
+    @classmethod
+    def start_process(cls, name, argv):
+        process = rig.Process(name, argv, cls.logs / f"{name}.log")
+        cls.stack.callback(process.stop)
+        return process
 
     @classmethod
     def both_programs(cls, **options):
@@ -77,4 +86,18 @@ def main():
         print("skip: missing " + "; ".join(lacks))
         return 77
     rig.ensure_guest()
+    return 0 if unittest.main(exit=False, verbosity=2).result.wasSuccessful() else 1
+
+
+def main_in_netns():
+    """The same where no guest is needed, but Debian's exporters and receivers: in a network namespace, so
+    that every port is free and nobody else can be reached."""
+    if lacks := exporters.missing() + periscope.programs_missing():
+        print("skip: missing " + "; ".join(lacks))
+        return 77
+    if "PERISCOPE_IN_NETNS" not in os.environ:
+        exporters.fetch()
+        os.environ["PERISCOPE_IN_NETNS"] = "1"
+        os.execvp("unshare", ["unshare", "--net", sys.executable, *sys.argv])
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     return 0 if unittest.main(exit=False, verbosity=2).result.wasSuccessful() else 1

@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import pathlib
-import subprocess
 import sys
 import time
 import unittest
@@ -67,7 +66,7 @@ class PrometheusReceiver:
         folder = test.scratch / name
         folder.mkdir()
         (folder / "prometheus.yml").write_text("")
-        self.process = test.launch_here(name, [
+        self.process = test.start_process(name, [
             program, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
             f"--web.listen-address=127.0.0.1:{self.port}", "--web.enable-remote-write-receiver",
             f"--web.console.templates={folder}", f"--web.console.libraries={folder}",
@@ -96,7 +95,7 @@ class VictoriaMetricsReceiver:
 
     def __init__(self, test, name, program, form=OLD_FORM):
         self.name, self.form, self.port = name, form, periscope.free_port()
-        self.process = test.launch_here(name, [
+        self.process = test.start_process(name, [
             program, f"-storageDataPath={test.scratch / name}", f"-httpListenAddr=127.0.0.1:{self.port}",
             "-loggerLevel=ERROR"])
 
@@ -130,14 +129,14 @@ class RegionReceiver:
         (self.folder / "region.yml").write_text(
             f"listen: 127.0.0.1:{self.port}\ndata: {self.folder}/data\naccess: {self.access}\n"
             "query: {latency_offset: 0s}\n")
-        self.process = test.launch_here(name, [periscope.BUILD / "periscope-region", "--config",
+        self.process = test.start_process(name, [periscope.BUILD / "periscope-region", "--config",
                                                self.folder / "region.yml"])
         self.nginx = edge.Nginx(self.folder / "nginx", f"""
 server {{ listen 127.0.0.1:{self.tls_port} ssl; client_max_body_size 64m;
          ssl_certificate {pki.path('server.pem')}; ssl_certificate_key {pki.path('server.key')};
          ssl_client_certificate {pki.path('ca.pem')}; ssl_verify_client on;
          location / {{ proxy_pass http://127.0.0.1:{self.port}; }} }}""")
-        self.nginx.start(test.launch_here)
+        self.nginx.start(test.start_process)
         self.more = more or (f"    token_file: {self.token}\n    tls: {{ca_file: {pki.path('ca.pem')}, "
                              f"cert_file: {pki.path('client.pem')}, key_file: {pki.path('client.key')}}}\n")
 
@@ -186,11 +185,6 @@ def samples_of(result):
 
 
 class Receivers(e2e.TestCase):
-    def launch_here(self, name, argv):
-        process = rig.Process(name, argv, self.logs / f"{name}.log")
-        self.stack.callback(process.stop)
-        return process
-
     def start_receivers(self):
         pki = Pki(self.scratch / "pki")
         debian = exporters.ROOT / "usr/bin"
@@ -224,7 +218,7 @@ listen: 127.0.0.1:{self.metrics_port}
 queue: {{dir: {self.scratch}/queue, flush: 1s}}
 remote_write:
 {destinations}""")
-        return self.launch_here("host", [
+        return self.start_process("host", [
             periscope.BUILD / "periscope-host", "--config", self.scratch / "host.yml", "--simulate", simulate,
             "--tap", self.scratch / "tap"])
 
@@ -299,17 +293,5 @@ remote_write:
         self.wait_for_metric("periscope_host_samples_sent_total", "region", lambda n: n > sent + 500)
 
 
-def main():
-    if lacks := exporters.missing() + periscope.programs_missing():
-        print("skip: missing " + "; ".join(lacks))
-        return 77
-    if "PERISCOPE_IN_NETNS" not in os.environ:
-        exporters.fetch()
-        os.environ["PERISCOPE_IN_NETNS"] = "1"
-        os.execvp("unshare", ["unshare", "--net", sys.executable, *sys.argv])
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    return 0 if unittest.main(exit=False, verbosity=2).result.wasSuccessful() else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(e2e.main_in_netns())

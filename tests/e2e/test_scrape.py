@@ -8,8 +8,6 @@ must have the same series with the same values.
 """
 import contextlib
 import json
-import os
-import subprocess
 import sys
 import time
 import unittest
@@ -158,7 +156,7 @@ scrape_configs:
 - job_name: {name}
   metrics_path: /{name}
   static_configs: [{{targets: ["{self.space.address}:{FROZEN}"]}}]""" for name in bodies)
-        exporters.Prometheus(self.launch_here, self.scratch, "prometheus-here", port,
+        exporters.Prometheus(self.start_process, self.scratch, "prometheus-here", port,
                              f"scrape_configs:{jobs}\n")
         for name in bodies:
             self.describe(name, metrics=[{"port": FROZEN, "path": f"/{name}"}])
@@ -182,11 +180,6 @@ scrape_configs:
         self.assertGreater(len(theirs), 5)
         self.assertEqual([], differ)
 
-    def launch_here(self, name, argv):
-        process = rig.Process(name, argv, self.logs / f"{name}.log")
-        self.stack.callback(process.stop)
-        return process
-
     @staticmethod
     def all_up(port, n):
         try:
@@ -196,17 +189,5 @@ scrape_configs:
             return False
 
 
-def main():
-    if lacks := exporters.missing() + periscope.programs_missing():
-        print("skip: missing " + "; ".join(lacks))
-        return 77
-    if "PERISCOPE_IN_NETNS" not in os.environ:
-        exporters.fetch()
-        os.environ["PERISCOPE_IN_NETNS"] = "1"
-        os.execvp("unshare", ["unshare", "--net", sys.executable, *sys.argv])
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    return 0 if unittest.main(exit=False, verbosity=2).result.wasSuccessful() else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(e2e.main_in_netns())

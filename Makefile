@@ -33,6 +33,7 @@ LIBS       := -lbpf -lelf -lz -lmicrohttpd -lgnutls -ljansson -lcurl-gnutls -lsn
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -I. -Wall -Wextra -Werror \
 	      -Wno-unused-parameter -idirafter /usr/include/$(shell $(CC) -print-multiarch)
 
+LIBS += -lnghttp2
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2);)
 
@@ -195,6 +196,10 @@ check-proxy: $(PROXY_TOOLS) ## nginx and haproxy against their own logs: the who
 	$(Q)scripts/proxies
 	$(Q)O=$(O) scripts/run-tests proxy $(wildcard tests/proxy/test_*.py)
 
+check-proxy-smoke: $(PROXY_TOOLS) # the part of it that fits into `make check`
+	$(Q)scripts/proxies
+	$(Q)O=$(O) SMOKE=1 scripts/run-tests proxy $(wildcard tests/proxy/test_*.py)
+
 GUEST_TESTS := $(O)/tests/guest/observe $(GUEST_TOOLS)
 # The liar wants sanitizers.
 LIAR := build/address+undefined/tests/guest/liar
@@ -246,6 +251,12 @@ check-oracle: $(PROGRAMS) ## Queries beside VictoriaMetrics and Prometheus (fetc
 
 SIZES ?= small,large
 CONNECTIONS ?= 1,2,4
+GATE ?= 5
+bench-proxy: $(PROXY_TOOLS) ## What being measured costs nginx under wrk: by CPU time here, by requests in the rig: GATE= percent (root)
+	$(Q)scripts/proxies
+	$(Q)O=$(O) tests/proxy/bench.py --by cpu
+	$(Q)O=$(O) scripts/rig run --icount --seconds 3000 tests/proxy/bench.py --by requests --gate $(GATE)
+
 bench-store: $(PROGRAMS) $(BENCHES) ## The store side by side with VictoriaMetrics: SIZES=, CONNECTIONS=
 	$(Q)O=$(O) scripts/bench-store --sizes $(SIZES) --connections $(CONNECTIONS)
 

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Connections of one proxy, seen where the kernel already acts on them.
+ * What one proxy does, seen where the kernel already acts on its packets.
  *
  * Scope    one object for each proxy, attached to its cgroup (v2): nobody else's packets run
  *          through it. Everything is read only, and every packet passes.
- * Hooks    sockops at the few moments of a connection's life; iter/tcp when user space polls.
+ * Hooks    sockops at the few moments of a connection's life; cgroup_skb for each segment, of
+ *          which those without payload cost next to nothing; iter/tcp when user space polls.
  * State    in the socket's own storage (proxy_conn.h).
- * Keys     user space owns vm_addrs and listeners; nothing is inserted here but the ports that
- *          this cgroup listens on.
- * Loss     a full ring loses the event, and counts it. What an open connection lost, the next poll
- *          finds again; bytes are never lost, for they are differences from what was reported.
- * Races    sockops and the iterator hold the socket's lock.
+ * Keys     user space owns vm_addrs and listeners; what is inserted here is bounded: ports that
+ *          this cgroup listens on, and requests that came before their connection was accepted.
+ * Loss     a full ring loses the record, and counts it. What an open connection lost, the next
+ *          poll finds again; bytes are never lost, for they are differences from what was reported.
+ * Races    sockops and the iterator hold the socket's lock. cgroup_skb does not: see proxy_conn.h.
  */
 #include <linux/bpf.h>
 #include <stdbool.h>
@@ -21,8 +22,10 @@
 #include <bpf/bpf_tracing.h>
 
 #include "bpf/kernel_types.h"
-#include "bpf/proxy.h"
-#include "bpf/proxy_conn.h"
+#include "bpf/proxy_events.h"
+#include "bpf/proxy_http1.h"
+#include "bpf/proxy_http2.h"
+#include "bpf/proxy_tls.h"
 
 #define AF_INET 2
 
@@ -32,23 +35,6 @@
 #define EHOSTUNREACH 113
 
 #define CGROUP_DEPTH_MAX 16
-
-const volatile __u32 proxy_index = 0; /* of user space's list of proxies */
-
-struct proxy_settings settings = {};
-struct proxy_counters counters = {};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct conn);
-} conns SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, PROXY_RING_BYTES);
-} proxy_ring SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -139,38 +125,14 @@ static bool is_listener(const struct proxy_pair *p)
 	return bpf_map_lookup_elem(&listeners, &at) != NULL;
 }
 
-/* ---- events -------------------------------------------------------------------------------- */
-
-static struct proxy_rec *rec_reserve(const struct conn *c, __u8 what, __u64 at_ns)
-{
-	struct proxy_rec *rec = bpf_ringbuf_reserve(&proxy_ring, sizeof(*rec), 0);
-
-	if (!rec)
-		return NULL;
-	rec->what = what;
-	rec->role = c->role;
-	rec->flags = c->flags;
-	rec->why = 0;
-	rec->proxy = proxy_index;
-	rec->cookie = c->cookie;
-	rec->at_ns = at_ns;
-	return rec;
-}
-
-/* User space looks every 50 ms; waking it up for each event would cost more than the event. */
-static void rec_submit(struct proxy_rec *rec)
-{
-	bpf_ringbuf_submit(rec, BPF_RB_NO_WAKEUP);
-}
+/* ---- records ------------------------------------------------------------------------------- */
 
 static void send_open(const struct conn *c, const struct proxy_pair *pair, __u64 now_ns)
 {
 	struct proxy_rec *rec = rec_reserve(c, PROXY_OPEN, now_ns);
 
-	if (!rec) {
-		__sync_fetch_and_add(&counters.lost_opens, 1);
+	if (!rec)
 		return;
-	}
 	rec->open.pair = *pair;
 	rec->open.pad = 0;
 	rec->open.connect_ns = c->connect_ns;
@@ -215,6 +177,8 @@ static __u64 payload_out(const struct conn *c, const struct tcp_sock *tp, int st
 
 static void set_bases(struct conn *c, const struct tcp_sock *tp)
 {
+	c->first_in = tp->rcv_nxt;
+	c->first_out = tp->write_seq;
 	c->in_base = tp->bytes_received;
 	c->out_base = tp->bytes_acked;
 }
@@ -233,7 +197,7 @@ static struct conn *conn_begin(struct bpf_sock_ops *ops, __u8 role)
 	struct conn *c = conn_of(ops, BPF_SK_STORAGE_GET_F_CREATE);
 
 	if (!c) {
-		__sync_fetch_and_add(&counters.no_memory, 1);
+		count(&counters.no_memory);
 		return NULL;
 	}
 	c->role = role;
@@ -328,10 +292,8 @@ static void send_connect_fail(struct bpf_sock_ops *ops, const struct conn *c,
 {
 	struct proxy_rec *rec = rec_reserve(c, PROXY_CONNECT_FAIL, bpf_ktime_get_ns());
 
-	if (!rec) {
-		__sync_fetch_and_add(&counters.lost_fails, 1);
+	if (!rec)
 		return;
-	}
 	rec->why = fail_of(tp->inet_conn.icsk_inet.sk.sk_err);
 	put_pair(&rec->open.pair, ops);
 	rec->open.pad = 0;
@@ -339,17 +301,44 @@ static void send_connect_fail(struct bpf_sock_ops *ops, const struct conn *c,
 	rec_submit(rec);
 }
 
-static void send_close(struct conn *c, __u64 in_bytes, __u64 out_bytes)
+static void put_tally(struct proxy_rec *rec, const struct conn *c)
 {
-	struct proxy_rec *rec = rec_reserve(c, PROXY_CLOSE, bpf_ktime_get_ns());
+	const struct proxy_tally *t = &c->h1.tally;
+	bool has_one = c->proto == CONN_HTTP1 && t->n == 1;
 
-	if (!rec) {
-		__sync_fetch_and_add(&counters.lost_closes, 1);
+	rec->close.sum_ns = has_one ? t->sum_ns : 0;
+	rec->close.host = has_one ? t->host : 0;
+	rec->close.epoch = has_one ? t->epoch : 0;
+	rec->close.status = has_one ? t->status : 0;
+	rec->close.n = has_one;
+	rec->close.is_check = has_one && t->is_check;
+}
+
+static void send_close(struct conn *c, __u64 in_bytes, __u64 out_bytes, __u64 now_ns)
+{
+	struct proxy_rec *rec = rec_reserve(c, PROXY_CLOSE, now_ns);
+
+	if (!rec)
 		return;
-	}
 	rec->close.in_bytes = in_bytes - c->in_reported;
 	rec->close.out_bytes = out_bytes - c->out_reported;
+	put_tally(rec, c);
 	rec_submit(rec);
+}
+
+static void on_end(struct conn *c, const struct tcp_sock *tp, int before)
+{
+	__u64 now_ns = bpf_ktime_get_ns();
+
+	if (c->proto == CONN_HTTP1) {
+		h1_close(c, now_ns);
+		if (c->h1.tally.n > 1)
+			h1_flush(c);
+	} else if (c->proto == CONN_TLS) {
+		tls_close(c, now_ns);
+	}
+	send_close(c, payload_in(c, tp), payload_out(c, tp, before), now_ns);
+	c->is_open = 0;
 }
 
 static void on_state(struct bpf_sock_ops *ops)
@@ -358,17 +347,22 @@ static void on_state(struct bpf_sock_ops *ops)
 	struct tcp_sock *tp;
 	struct conn *c;
 
-	if (now != TCP_CLOSE)
+	if (now != TCP_CLOSE && now != TCP_CLOSE_WAIT)
 		return;
 	c = conn_of(ops, 0);
 	tp = tcp_of(ops);
 	if (!c || !tp)
 		return;
+	/* Reset by the peer, or its FIN came before ours. */
+	if (now == TCP_CLOSE_WAIT ||
+	    ((before == TCP_ESTABLISHED) && tp->inet_conn.icsk_inet.sk.sk_err != 0))
+		c->flags |= PROXY_PEER_END;
+	if (now != TCP_CLOSE)
+		return;
 	if (c->is_open)
-		send_close(c, payload_in(c, tp), payload_out(c, tp, before));
+		on_end(c, tp, before);
 	else if (before == TCP_SYN_SENT)
 		send_connect_fail(ops, c, tp);
-	c->is_open = 0;
 }
 
 SEC("sockops")
@@ -390,6 +384,127 @@ int proxy_sockops(struct bpf_sock_ops *ops)
 	default:
 		break;
 	}
+	return 1;
+}
+
+/* ---- segments ------------------------------------------------------------------------------ */
+
+/* By the client's first bytes; the client is who opened the connection. */
+static __always_inline void detect(struct conn *c, struct seg *s, __u32 client_seq,
+                                   __u32 server_seq)
+{
+	__u8 first[16] = { 0 };
+	__u32 n = s->len < sizeof(first) ? s->len : sizeof(first);
+
+	if (s->seq != client_seq)
+		return; /* overtaken: the first byte is still to come */
+	if (n == 0 || seg_load(s, 0, first, n, sizeof(first)) != 0)
+		return;
+	if (c->role == PROXY_EDGE && first[0] == TLS_HANDSHAKE && (n < 2 || first[1] == 3)) {
+		tls_init(c, s);
+	} else if (h1_word(first) == H2_PREFACE_WORD) {
+		h2_init(c, client_seq, server_seq);
+	} else if (h1_may_be_request(first)) {
+		h1_init(c, client_seq, server_seq);
+	} else {
+		c->odd_ns = seg_now(s);
+		c->proto = CONN_ODD;
+	}
+}
+
+/*
+ * The server's answer to what was no request: if it is HTTP, the client had asked for it in some
+ * way, and it counts as the answer to that.
+ */
+static __always_inline void answer_to_odd(struct conn *c, struct seg *s, __u64 begun_ns)
+{
+	__u8 first[8] = { 0 };
+
+	if (s->len < 12 || seg_load(s, 0, first, sizeof(first), sizeof(first)) != 0 ||
+	    !h1_is_response(h1_word(first))) {
+		c->proto = CONN_OTHER;
+		return;
+	}
+	c->h1 = (struct conn_http1){};
+	h1_init(c, 0, s->seq);
+	c->h1.request.phase = H1_LOST;
+	c->h1.asked[0].at_ns = begun_ns;
+	c->h1.n_asked = 1;
+}
+
+static __always_inline void from_client(struct conn *c, struct seg *s, __u32 server_seq,
+                                        __u32 client_seq)
+{
+	if (c->proto == CONN_NEW)
+		detect(c, s, client_seq, server_seq);
+	if (c->proto == CONN_HTTP1)
+		h1_requests(c, s);
+	else if (c->proto == CONN_TLS)
+		(void)tls_segment(c, s, 0);
+	else if (c->proto == CONN_HTTP2)
+		h2_segment(c, s, 0);
+}
+
+static __always_inline void from_server(struct conn *c, struct seg *s)
+{
+	if (c->proto == CONN_TLS && tls_segment(c, s, 1) & TLS_MET_PLAIN)
+		answer_to_odd(c, s, c->tls.begun_ns);
+	else if (c->proto == CONN_ODD)
+		answer_to_odd(c, s, c->odd_ns);
+	else if (c->proto == CONN_NEW)
+		c->proto = CONN_OTHER; /* a server that speaks first */
+	if (c->proto == CONN_HTTP1)
+		h1_responses(c, s);
+	else if (c->proto == CONN_HTTP2)
+		h2_segment(c, s, 1);
+}
+
+static __always_inline struct conn *conn_of_skb(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+
+	return sk ? bpf_sk_storage_get(&conns, sk, NULL, 0) : NULL;
+}
+
+SEC("cgroup_skb/ingress")
+int proxy_ingress(struct __sk_buff *skb)
+{
+	struct conn *c;
+	struct seg s;
+	int ends;
+
+	if (!seg_open(skb, false, &s, &ends))
+		return 1;
+	c = conn_of_skb(skb);
+	if (!c || !c->is_open || s.len == 0)
+		return 1;
+	if (c->proto == CONN_OTHER)
+		return 1;
+	if (c->role == PROXY_EDGE)
+		from_client(c, &s, c->first_out, c->first_in);
+	else
+		from_server(c, &s);
+	return 1;
+}
+
+SEC("cgroup_skb/egress")
+int proxy_egress(struct __sk_buff *skb)
+{
+	struct conn *c;
+	struct seg s;
+	int ends;
+
+	if (!seg_open(skb, true, &s, &ends))
+		return 1;
+	c = conn_of_skb(skb);
+	if (!c || !c->is_open || s.len == 0)
+		return 1;
+	if (c->proto == CONN_OTHER)
+		return 1;
+	if (c->role == PROXY_EDGE)
+		from_server(c, &s);
+	else
+		from_client(c, &s, c->first_in, c->first_out);
 	return 1;
 }
 
@@ -463,6 +578,14 @@ static void report(struct bpf_iter__tcp *ctx, struct conn *c, struct tcp_sock *t
 		.flags = c->flags,
 		.proxy = proxy_index,
 	};
+
+	if (c->proto == CONN_HTTP1) {
+		rec.is_http = 1;
+		rec.n_in_flight = c->h1.n_asked - c->h1.n_done;
+		rec.tally = c->h1.tally;
+	} else if (c->proto == CONN_HTTP2) {
+		rec.is_http = 2;
+	}
 
 	if (state != TCP_ESTABLISHED)
 		rec.flags |= PROXY_ENDING;

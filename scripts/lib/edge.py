@@ -18,7 +18,8 @@ CLONE_NEWNS = 0x00020000  # sched.h
 
 # One JSON object for each request: what our series are compared with.
 NGINX_LOG = ("log_format ours escape=json '{\"status\":$status,\"time\":$request_time,"
-             "\"bytes\":$bytes_sent,\"in\":$request_length,\"conn\":$connection,\"uri\":\"$request_uri\","
+             "\"bytes\":$bytes_sent,\"in\":$request_length,\"conn\":$connection,"
+             "\"host\":\"$host\",\"uri\":\"$request_uri\","
              "\"proto\":\"$server_protocol\",\"tls\":\"$ssl_protocol\",\"reused\":\"$ssl_session_reused\","
              "\"sni\":\"$ssl_server_name\",\"up\":\"$upstream_status\","
              "\"uptime\":\"$upstream_response_time\",\"upconn\":\"$upstream_connect_time\"}';")
@@ -96,6 +97,49 @@ http {{
         self.access_log.write_text("")
 
 
+class Haproxy:
+    """One haproxy with one thread, its log on its standard output."""
+
+    LOG = ('{"status":%ST,"time":%Ta,"bytes":%B,"term":"%tsc","host":"%[capture.req.hdr(0)]","uri":"%HP",'
+           '"port":%fp}')
+
+    def __init__(self, folder, text, main=""):
+        folder.mkdir()
+        self.folder, self.process, self.begin = folder, None, 0
+        self.conf = folder / "haproxy.cfg"
+        log = self.LOG.replace('"', '\\"')
+        self.conf.write_text(f"""
+global
+  log stdout format raw local0
+  nbthread 1
+  maxconn 4000
+  {main}
+defaults
+  mode http
+  log global
+  log-format "{log}"
+  timeout connect 2s
+  timeout client 20s
+  timeout server 20s
+  timeout http-request 20s
+  option abortonclose
+  option dontlognull
+  retries 0
+{text}
+""")
+
+    def start(self, launch):
+        self.process = launch(self.folder.name, [HAPROXY, "-db", "-f", self.conf])
+        return self
+
+    def entries(self):
+        lines = self.process.log()[self.begin:].splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+    def forget(self):
+        self.begin = len(self.process.log())
+
+
 class Cgroup:
     """A cgroup of v2 that is gone with its Stack; what a killed process left is taken away by the next one."""
 
@@ -119,6 +163,15 @@ class Cgroup:
                 folder.rmdir()
 
 
+def self_signed(folder, name):
+    """A certificate for @name and its key, as two files in @folder."""
+    files = folder / "crt", folder / "key"
+    run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+        "-keyout", str(files[1]), "-out", str(files[0]), "-subj", f"/CN={name}",
+        "-addext", f"subjectAltName=DNS:{name}", "-days", "30")
+    return files
+
+
 class Site:
     """The demo's front: nginx before one VM, on the host side of the VM's tap, and somebody who visits it."""
 
@@ -131,21 +184,23 @@ class Site:
 
     def proxies(self):
         """What the daemon is told of it."""
-        return f"proxies:\n- {{name: nginx, cgroup: {self.cgroup}}}\n"
+        return f"proxies:\n- {{name: nginx, cgroup: {self.cgroup}, edge_http: derived}}\n"
 
     def open(self, vm):
+        certificate, key = self_signed(self.scratch, self.NAME)
         self.nginx = Nginx(self.scratch / "nginx", f"""
-server {{ listen {vm.peer_ip}:{self.PORT}; server_name {self.NAME};
+server {{ listen {vm.peer_ip}:{self.PORT}; listen {vm.peer_ip}:{self.PORT + 1} ssl; server_name {self.NAME};
+         ssl_certificate {certificate}; ssl_certificate_key {key};
          location / {{ proxy_pass http://{vm.ip}:80; proxy_connect_timeout 2s; }} }}""")
         self.nginx.start(self._launch)
         address = f"{vm.peer_ip}:{self.PORT}"
         self.visitor = self._launch("visitor", [sys.executable, TOP / "scripts/lib/visitor.py", address,
-                                                self.NAME], cgroup=False)
+                                                self.NAME, certificate], cgroup=False)
 
     def spec(self, vm):
         """What the VM's description says of it."""
-        return {"addresses": [vm.ip], "hostnames": [self.NAME],
-                "listeners": [f"{vm.peer_ip}:{self.PORT}"]}
+        return {"addresses": [vm.ip], "hostnames": [self.NAME], "soft_limit": 20, "hard_limit": 25,
+                "listeners": [f"{vm.peer_ip}:{port}" for port in (self.PORT, self.PORT + 1)]}
 
     def _launch(self, name, argv, cgroup=True):
         # In a PID namespace: when its first process dies, with us at the latest, so do the workers.

@@ -22,6 +22,7 @@ from rig import Process, RigError, Stack, run, wait_for  # noqa: E402
 
 BUILD = TOP / os.environ.get("O", "build/release")
 SKIP = 77
+SMOKE = bool(os.environ.get("SMOKE"))  # the part of a test that fits into `make check`
 
 
 def skip(why):
@@ -32,7 +33,8 @@ def skip(why):
 def skip_unless_possible():
     if os.geteuid() != 0:
         skip("needs root")
-    edge.fetch()
+    if not os.environ.get("RIG"):
+        edge.fetch()
     edge.ensure_cgroup()
     if lacks := edge.missing():
         skip("needs " + "; ".join(lacks))
@@ -56,6 +58,7 @@ class Lab:
         self.specs = self.scratch / "vms.d"
         self.specs.mkdir()
         self.vms = 0
+        self.prefix = []  # of every command that is started
 
     def _has_namespace(self):
         with contextlib.suppress(FileNotFoundError):
@@ -73,7 +76,7 @@ class Lab:
 
     def start(self, name, argv, cgroup=None):
         """A process in the namespace and, when @cgroup says so, in a cgroup below ours."""
-        words = ["env", f"LD_LIBRARY_PATH={edge.LIBRARIES}", *argv]
+        words = ["env", f"LD_LIBRARY_PATH={edge.LIBRARIES}", *self.prefix, *argv]
         if cgroup:
             folder = self.cgroup / cgroup
             folder.mkdir(exist_ok=True)
@@ -95,6 +98,10 @@ class Lab:
                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             return done.returncode == 0
         wait_for(f"{process.name} to listen on {address}:{port}", 60, answers)
+
+    def certificate(self, name):
+        """@scratch/crt and @scratch/key, signed by themselves."""
+        edge.self_signed(self.scratch, name)
 
     def add_vm(self, app, address, **more):
         """Describes a VM with that private address; returns its instance."""
@@ -207,6 +214,9 @@ class Checks:
 
     def near(self, what, expected, found, error):
         self.that(what, abs(expected - found) <= error, f"expected {expected} ± {error}, found {found}")
+
+    def add(self, other):
+        self.passed, self.failed = self.passed + other.passed, self.failed + other.failed
 
     def done(self):
         print(f"checks: {self.passed} passed, {self.failed} failed")

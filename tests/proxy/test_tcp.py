@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """Connections: connects, disconnects, bytes, failures, concurrency and proxy_id against nginx's own log."""
-import socket
 import sys
-import threading
 import time
 
-from lab import Checks, Lab, Probe, Stack, settle, skip_unless_possible
+import peers
+from lab import SMOKE, Checks, Lab, Probe, Stack, settle, skip_unless_possible
 
 EDGE, APP = ("127.0.0.1", 8080), ("127.0.1.1", 8081)
 DOWNLOAD = 4 << 20
@@ -46,24 +45,8 @@ class Case:
     def app_of(self, samples, name, instance=None, colour="blue", **more):
         return samples.sum(f"fly_app_{name}", instance=instance or self.vm, proxy_id=colour, **more)
 
-    def connect(self, address="127.0.0.1"):
-        """A client's socket, made in the proxy's namespace."""
-        result = []
-
-        def make():
-            with open(f"/proc/{self.lab.holder.pid}/ns/net", "rb") as namespace:
-                setns(namespace.fileno())
-            result.append(socket.create_connection((address, EDGE[1]), timeout=10))
-        thread = threading.Thread(target=make)  # a thread of its own: it never comes back
-        thread.start()
-        thread.join()
-        return result[0]
-
-
-def setns(fd):
-    import ctypes  # pylint: disable=import-outside-toplevel
-    if ctypes.CDLL(None, use_errno=True).setns(fd, 0x40000000) != 0:
-        raise OSError(ctypes.get_errno(), "setns")
+    def connect(self, address=EDGE[0]):
+        return peers.connect(self.lab, address, EDGE[1])
 
 
 def get(path, host="www.example.com"):
@@ -196,8 +179,8 @@ def main():
     skip_unless_possible()
     with Stack() as stack:
         case = Case(stack)
-        after = short_connections(case, 10000)
-        after = long_connections(case, 200, after)
+        after = short_connections(case, 2000 if SMOKE else 10000)
+        after = long_connections(case, 100 if SMOKE else 1000, after)
         failures(case)
         adoption(case)
         restarts(case)

@@ -69,11 +69,12 @@ static int claim_addresses(struct source *src, const struct vm *vm, uint32_t own
 	return r;
 }
 
-static void describe_owner(struct source *src, uint32_t number, const struct vm *vm)
+static void describe_owner(struct source *src, uint32_t number, uint32_t edge, const struct vm *vm)
 {
 	struct owner *w = owners_get(src->owners, number);
 
 	w->vm_id = vm->id;
+	w->edge = edge;
 	w->soft_limit = vm->soft_limit;
 	w->hard_limit = vm->hard_limit;
 }
@@ -91,7 +92,7 @@ int attribution_add_vm(struct source *src, const struct vm *vm)
 	if (r < 0)
 		return r;
 	src->vms[src->n_vms++] = k;
-	describe_owner(src, k.instance, vm);
+	describe_owner(src, k.instance, k.edge, vm);
 	r = claim_addresses(src, vm, k.instance);
 	if (r == 0)
 		r = claim_edge(src, vm, k.edge);
@@ -120,6 +121,15 @@ static void release_claims(struct source *src, const struct vm *vm, const struct
 	}
 }
 
+/* Unless another one has the same labels by now. */
+static void forget_vm(struct owner *w, const struct vm *vm)
+{
+	if (w->vm_id != vm->id)
+		return;
+	w->vm_id = 0;
+	w->edge = OWNER_NOBODY;
+}
+
 void attribution_remove_vm(struct source *src, const struct vm *vm)
 {
 	for (size_t i = 0; i < src->n_vms; i++) {
@@ -128,7 +138,7 @@ void attribution_remove_vm(struct source *src, const struct vm *vm)
 		if (k.id != vm->id)
 			continue;
 		release_claims(src, vm, &k);
-		owners_get(src->owners, k.instance)->vm_id = 0;
+		forget_vm(owners_get(src->owners, k.instance), vm);
 		owners_release(src->owners, k.instance);
 		owners_release(src->owners, k.edge);
 		src->vms[i] = src->vms[--src->n_vms];

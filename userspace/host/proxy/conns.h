@@ -15,15 +15,23 @@
 
 #define CONNS_MAX 1048576u /* 64 bytes each, when there are so many */
 
+struct http2;
+struct proxy_tally;
+
 struct pconn {
 	uint64_t cookie; /* never 0 */
 	uint64_t begun_ns;
-	uint32_t owner; /* a reference */
-	uint32_t pass;  /* in which it was last seen by the iterator */
+	uint64_t in_pending, out_pending; /* bytes, while it is not known whose they are */
+	struct http2 *http2;              /* NULL: it speaks none, as far as we know */
+	struct proxy_tally *tally;        /* what of it has been counted; NULL: nothing */
+	uint32_t owner;                   /* a reference */
+	uint32_t pass;                    /* in which it was last seen by the iterator */
 	uint16_t proxy;
-	uint8_t role;     /* enum proxy_role */
-	uint8_t colour;   /* enum proxy_colour */
-	bool was_connect; /* counted as one */
+	uint16_t servername; /* that it asked for, of its account; 0: none */
+	uint8_t role;        /* enum proxy_role */
+	uint8_t colour;      /* enum proxy_colour */
+	bool is_pending;     /* its owner may still be found out */
+	bool is_adopted;
 };
 
 struct conns;

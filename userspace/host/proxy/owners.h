@@ -28,6 +28,7 @@ struct owner {
 	char org[64], app[VM_LABEL_CAP], region[VM_LABEL_CAP];
 	char instance[VM_LABEL_CAP]; /* "" = the app at the edge */
 	uint64_t vm_id;              /* of the VM that it is now; 0: none, or the edge */
+	uint32_t edge;               /* of a VM: its app's owner, while the VM is known */
 	uint32_t n_refs;             /* by the map of names, and by open connections */
 	uint32_t soft_limit, hard_limit;
 	uint64_t used_ns; /* last */

@@ -2,10 +2,12 @@
 #include "userspace/host/proxy/place.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,7 +26,7 @@
 
 int place_init(struct place *p, const struct proxy_conf *conf)
 {
-	*p = (struct place){ .conf = conf };
+	*p = (struct place){ .conf = conf, .main_pidfd = -1 };
 	p->colour = conf->proxy_id == PROXY_ID_GREEN ? PROXY_GREEN : PROXY_BLUE;
 	return cgroups_root(p->root);
 }
@@ -33,6 +35,9 @@ void place_done(struct place *p)
 {
 	free(p->procs);
 	p->procs = NULL;
+	if (p->main_pidfd >= 0)
+		(void)close(p->main_pidfd);
+	p->main_pidfd = -1;
 }
 
 /* ---- the cgroup's folder -------------------------------------------------------------------- */
@@ -93,10 +98,9 @@ static enum proxy_colour other(enum proxy_colour c)
 
 bool place_main_is_alive(const struct place *p)
 {
-	struct proc_stat st;
+	struct pollfd ended = { .fd = p->main_pidfd, .events = POLLIN };
 
-	return p->main.pid != 0 && procfs_stat("/proc", p->main.pid, &st) == 0 && st.state != 'Z' &&
-	       st.state != 'X' && st.start_ticks == p->main.start_ticks;
+	return p->main_pidfd >= 0 && poll(&ended, 1, 0) == 0;
 }
 
 enum proxy_colour place_colour_at(const struct place *p, uint64_t at_ns)
@@ -233,6 +237,9 @@ static void become(struct place *p, const struct place_process *main, bool flip)
 		log_info("proxy: main process", STRV("proxy", p->conf->name), I64("pid", main->pid),
 		         STRV("proxy_id", proxy_colour_names[p->colour]));
 	p->main = *main;
+	if (p->main_pidfd >= 0)
+		(void)close(p->main_pidfd);
+	p->main_pidfd = (int)syscall(SYS_pidfd_open, main->pid, 0);
 	p->newer = (struct place_process){ 0 };
 }
 

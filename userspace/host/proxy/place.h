@@ -42,6 +42,7 @@ struct place {
 	uint32_t n_netns;
 
 	struct place_process main, newer;
+	int main_pidfd;         /* readable when it has ended; -1: none */
 	uint64_t newer_seen_ns; /* for the first time */
 	uint64_t since_ns;      /* main began, by CLOCK_MONOTONIC; a hundredth of a second exact */
 	enum proxy_colour colour;
@@ -62,7 +63,7 @@ bool place_look(struct place *p);
 
 /* Reads the processes and their namespaces, and decides about the colour. */
 void place_read_processes(struct place *p, uint64_t now_ns);
-/* Cost: one file of /proc. */
+/* Cost: one poll(2). */
 bool place_main_is_alive(const struct place *p);
 
 /* The colour of a connection made at @at_ns: of this life, or of the one before. */

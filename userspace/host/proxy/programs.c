@@ -14,7 +14,7 @@
 
 #include "proxy.skel.h"
 
-#define CONNS_PER_READ 512u /* some 64 KiB: the iterator's own buffer is not larger */
+#define CONNS_PER_READ 256u /* some 64 KiB: the iterator's own buffer is not larger */
 
 struct programs {
 	int vm_addrs_fd, ring_fd;
@@ -25,7 +25,7 @@ struct programs {
 
 struct program {
 	struct proxy_bpf *skel;
-	struct bpf_link *iter, *sockops;
+	struct bpf_link *iter, *sockops, *ingress, *egress;
 	struct proxy_conn_rec *conns; /* [CONNS_PER_READ], scratch of one read */
 };
 
@@ -55,7 +55,7 @@ static int on_record(void *ctx, void *data, size_t bytes)
 	const struct programs *all = ctx;
 
 	if (bytes >= sizeof(struct proxy_rec))
-		all->fn(all->ctx, data);
+		all->fn(all->ctx, data, bytes);
 	return 0;
 }
 
@@ -115,8 +115,12 @@ void programs_unset_vm(struct programs *all, const struct net_addr *addr)
 
 void program_detach(struct program *p)
 {
-	bpf_link__destroy(p->sockops);
-	p->sockops = NULL;
+	struct bpf_link **const links[] = { &p->sockops, &p->ingress, &p->egress };
+
+	for (size_t i = 0; i < ARRAY_SIZE(links); i++) {
+		bpf_link__destroy(*links[i]);
+		*links[i] = NULL;
+	}
 }
 
 void program_close(struct program *p)
@@ -187,13 +191,54 @@ int program_open(struct program **ret, struct programs *all, uint32_t index,
 
 int program_attach(struct program *p, int cgroup_fd, uint64_t cgroup_id, struct err *e)
 {
+	const struct {
+		const struct bpf_program *program;
+		struct bpf_link **link;
+	} rows[] = {
+		/* In this order: a connection that is known has all of its packets looked at. */
+		{ p->skel->progs.proxy_ingress, &p->ingress },
+		{ p->skel->progs.proxy_egress, &p->egress },
+		{ p->skel->progs.proxy_sockops, &p->sockops },
+	};
+
 	program_detach(p);
 	p->skel->bss->settings.cgroup_id = cgroup_id;
-	p->sockops = bpf_program__attach_cgroup(p->skel->progs.proxy_sockops, cgroup_fd);
-	if (!p->sockops)
-		return err_set(e, neg_errno(), "proxy: cannot attach to the cgroup: %s",
-		               strerror(errno));
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		*rows[i].link = bpf_program__attach_cgroup(rows[i].program, cgroup_fd);
+		if (!*rows[i].link) {
+			int r = neg_errno();
+
+			program_detach(p);
+			return err_set(e, r, "proxy: cannot attach to the cgroup: %s",
+			               strerror(-r));
+		}
+	}
 	return 0;
+}
+
+static uint32_t set_rules(struct h1_rule rules[H1_RULES_MAX], const struct conf_strings *texts)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < texts->n && n < H1_RULES_MAX; i++) {
+		size_t len = strlen(texts->v[i]);
+
+		if (len == 0 || len >= H1_RULE_CAP)
+			continue;
+		rules[n] = (struct h1_rule){ .len = (__u32)len };
+		memcpy(rules[n].text, texts->v[i], len);
+		memset(rules[n++].mask, 0xff, len);
+	}
+	return n;
+}
+
+void program_set_checks(struct program *p, const struct conf_strings *paths,
+                        const struct conf_strings *agents)
+{
+	struct h1_rules *rules = &p->skel->bss->settings.checks;
+
+	rules->n_paths = set_rules(rules->paths, paths);
+	rules->n_agents = set_rules(rules->agents, agents);
 }
 
 bool program_is_attached(const struct program *p)

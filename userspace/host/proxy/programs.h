@@ -13,13 +13,15 @@
 #include <stdint.h>
 
 #include "bpf/proxy.h"
+#include "userspace/base/conf.h"
 #include "userspace/base/err.h"
 #include "userspace/host/net_addr.h"
 
 struct programs; /* what they share */
 struct program;  /* of one proxy */
 
-typedef void (*programs_rec_f)(void *ctx, const struct proxy_rec *rec);
+/* @bytes: of the record, at least those of a struct proxy_rec. */
+typedef void (*programs_rec_f)(void *ctx, const struct proxy_rec *rec, size_t bytes);
 
 /* -EPERM, -ENOTSUP, … with @e when this kernel cannot do it. */
 int programs_open(struct programs **ret, programs_rec_f fn, void *ctx, struct err *e);
@@ -54,5 +56,11 @@ bool program_is_attached(const struct program *p);
  */
 typedef void (*program_conn_f)(void *ctx, const struct proxy_conn_rec *rec);
 int program_each_conn(struct program *p, bool adopt, program_conn_f fn, void *ctx);
+
+/*
+ * What a health check is known by; texts above H1_RULE_CAP - 1 bytes, and too many, are left out.
+ */
+void program_set_checks(struct program *p, const struct conf_strings *paths,
+                        const struct conf_strings *agents);
 
 void program_counters(const struct program *p, struct proxy_counters *ret);

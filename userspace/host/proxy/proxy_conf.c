@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "bpf/h1_rules.h"
 #include "userspace/base/util.h"
 #include "userspace/host/label_text.h"
 #include "userspace/host/net_addr.h"
@@ -11,6 +12,7 @@
 #include "userspace/host/vm.h"
 
 static const char *const proxy_ids[] = { "auto", "blue", "green", NULL };
+static const char *const edge_https[] = { "seen", "derived", NULL };
 
 static const struct conf_row proxy_rows[] = {
 #define PROXY(k, t, text, n, why)                   \
@@ -54,6 +56,19 @@ static int check_listeners(const char *list, size_t i, const struct conf_strings
 	return 0;
 }
 
+static int check_rules(const char *key, size_t i, const struct conf_strings *v, struct err *e)
+{
+	if (v->n > H1_RULES_MAX)
+		return err_set(e, -EINVAL, "proxies[%zu].%s: more than %d", i, key, H1_RULES_MAX);
+	for (size_t j = 0; j < v->n; j++) {
+		if (v->v[j][0] == '\0' || strlen(v->v[j]) >= H1_RULE_CAP)
+			return err_set(e, -EINVAL,
+			               "proxies[%zu].%s: found \"%.60s\", expected 1 to %d bytes",
+			               i, key, v->v[j], H1_RULE_CAP - 1);
+	}
+	return 0;
+}
+
 static int check_proxy(size_t i, const struct proxy_conf *c, struct err *e)
 {
 	const char *const places[] = { c->cgroup, c->unit, c->exe };
@@ -73,7 +88,10 @@ static int check_proxy(size_t i, const struct proxy_conf *c, struct err *e)
 	if (!label_text_is_slug(str_from(c->name)))
 		return err_set(e, -EINVAL,
 		               "proxies[%zu].name: expected 1 to 63 of a-z, 0-9, - and _", i);
-	return check_listeners("proxies", i, &c->listeners, e);
+	n = check_rules("check_paths", i, &c->check_paths, e);
+	if (n == 0)
+		n = check_rules("check_user_agents", i, &c->check_user_agents, e);
+	return n < 0 ? n : check_listeners("proxies", i, &c->listeners, e);
 }
 
 static int check_route(size_t i, const struct route_conf *c, struct err *e)

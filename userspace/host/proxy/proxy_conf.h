@@ -16,11 +16,19 @@ enum proxy_id_rule {
 	PROXY_ID_GREEN
 };
 
+enum edge_http {
+	EDGE_HTTP_SEEN,
+	EDGE_HTTP_DERIVED
+};
+
 struct proxy_conf { /* one entry of proxies: */
 	char *name;
 	char *cgroup, *unit, *exe; /* one of the three says where it runs */
 	struct conf_strings listeners;
 	int proxy_id; /* enum proxy_id_rule */
+	struct conf_strings check_paths, check_user_agents;
+	int edge_http; /* enum edge_http */
+	bool checks_only;
 };
 
 struct route_conf { /* one entry of routes: an app that has no VM here, or not only */

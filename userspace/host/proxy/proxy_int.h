@@ -6,7 +6,9 @@
  *
  *	src_proxy.c   the source: opening, VMs, collecting; a thread that empties the ring
  *	watch.c       each proxy's place: attaching, and looking at all of its connections
- *	events.c      records of the kernel side into connections and accounts
+ *	events.c      records of the kernel side: connections
+ *	requests.c    … HTTP
+ *	handshakes.c  … TLS
  *	attribution.c VMs and routes into names and owners
  *
  * Threads  Everything in struct source is under its lock: the collector thread takes it for
@@ -16,7 +18,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "userspace/host/proxy/accounts.h"
 #include "userspace/host/proxy/conns.h"
+#include "userspace/host/proxy/hellos.h"
+#include "userspace/host/proxy/hosts.h"
 #include "userspace/host/proxy/names.h"
 #include "userspace/host/proxy/owners.h"
 #include "userspace/host/proxy/place.h"
@@ -52,17 +57,43 @@ struct source {
 	struct owners *owners;
 	struct names *names;
 	struct conns *conns;
+	struct hosts *hosts;
+	struct hellos *hellos;
 	struct known_vm *vms;
 	size_t n_vms, vms_cap;
 	uint32_t pass; /* of the iterator */
 };
 
 /* ---- events.c */
-void events_take(void *source, const struct proxy_rec *rec);
+void events_take(void *source, const struct proxy_rec *rec, size_t bytes);
 void events_conn(void *source, const struct proxy_conn_rec *rec);
 /* After a whole pass: connections that are gone without a word are closed. */
 void events_sweep(struct source *src, uint64_t pass_began_ns);
 void events_begin_pass(struct source *src);
+void events_end_pass(struct source *src);
+/*
+ * Now it is known whose @c is, or that it will not be: its connect and its bytes are counted. Does
+ * nothing when that was known before.
+ */
+void events_settle(struct source *src, struct pconn *c, uint32_t owner);
+/* Frees what connections have of their own; counts nothing. */
+void events_forget(struct source *src);
+/* Records of connections that we do not know. */
+void events_count_orphan(int64_t n);
+
+/* ---- requests.c */
+void requests_take(struct source *src, const struct proxy_rec *rec);
+void requests_take_tally(struct source *src, struct pconn *c, const struct proxy_tally *t);
+void requests_take_tally_rec(struct source *src, const struct proxy_tally_rec *rec);
+void requests_take_last(struct source *src, struct pconn *c, const struct proxy_rec *rec);
+void requests_take_host(struct source *src, const struct proxy_bytes_rec *rec);
+void requests_take_fields(struct source *src, const struct proxy_bytes_rec *rec);
+void requests_take_frame(struct source *src, const struct proxy_rec *rec);
+void requests_end(struct source *src, struct pconn *c, uint64_t at_ns, bool by_peer);
+
+/* ---- handshakes.c */
+void handshakes_take(struct source *src, const struct proxy_rec *rec);
+void handshakes_take_hello(struct source *src, const struct proxy_bytes_rec *rec);
 
 /* ---- watch.c */
 int watch_open(struct source *src, const struct conf_structs *proxies, struct err *e);

@@ -86,7 +86,10 @@ static void proxy_free(struct source *src)
 	stop_thread(src);
 	watch_close(src);
 	programs_close(src->programs);
+	events_forget(src);
 	conns_free(src->conns);
+	hosts_free(src->hosts);
+	hellos_free(src->hellos);
 	names_free(src->names);
 	owners_free(src->owners);
 	free(src->vms);
@@ -122,6 +125,10 @@ static int open_tables(struct source *src, const struct host_conf *conf)
 		r = names_new(&src->names);
 	if (r == 0)
 		r = conns_new(&src->conns);
+	if (r == 0)
+		r = hosts_new(&src->hosts);
+	if (r == 0)
+		r = hellos_new(&src->hellos);
 	return r < 0 ? r : attribution_add_routes(src, &conf->routes);
 }
 
@@ -202,6 +209,7 @@ static void look_at_all(struct source *src)
 	began_ns = clock_mono_ns();
 	events_begin_pass(src);
 	r = watch_each_conn(src);
+	events_end_pass(src);
 	/* The ends of what was closed meanwhile are in the ring by now. */
 	consume(src);
 	if (r == 0)

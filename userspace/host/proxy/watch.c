@@ -36,6 +36,8 @@ static int open_proxy(struct source *src, size_t i, const struct proxy_conf *con
 		                 conf->listeners.n, e);
 	free(listeners);
 	if (r == 0)
+		program_set_checks(p->program, &conf->check_paths, &conf->check_user_agents);
+	if (r == 0)
 		r = place_init(&p->place, &p->conf);
 	return r == -ENOENT ? err_set(e, r, "proxy: cgroup v2 is not mounted") : r;
 }
@@ -183,32 +185,83 @@ static void put_each_proxy(struct buf *out, const struct source *src)
 	}
 }
 
-static void put_lost(struct buf *out, const struct source *src)
+static const char *const what_names[PROXY_WHATS] = {
+	[PROXY_OPEN] = "open",
+	[PROXY_CLOSE] = "close",
+	[PROXY_CONNECT_FAIL] = "connect_failure",
+	[PROXY_HANDSHAKE] = "handshake",
+	[PROXY_HELLO] = "hello",
+	[PROXY_REQUEST] = "request",
+	[PROXY_HOST] = "host",
+	[PROXY_FRAME] = "frame",
+	[PROXY_FIELDS] = "fields",
+	[PROXY_TALLY] = "tally",
+};
+
+/* All members of struct proxy_counters are counters. */
+static struct proxy_counters sum_counters(const struct source *src)
 {
-	struct proxy_counters all = { 0 }, one;
+	struct proxy_counters sum = { 0 }, one;
+	uint64_t *to = (uint64_t *)(void *)&sum;
+	const uint64_t *from = (const uint64_t *)(const void *)&one;
 
 	for (size_t i = 0; i < src->n_proxies; i++) {
 		program_counters(src->proxies[i].program, &one);
-		all.lost_opens += one.lost_opens;
-		all.lost_closes += one.lost_closes;
-		all.lost_fails += one.lost_fails;
-		all.no_memory += one.no_memory;
+		for (size_t j = 0; j < sizeof(one) / sizeof(*from); j++)
+			to[j] += from[j];
 	}
-	const struct {
-		const char *label;
-		uint64_t n;
-	} rows[] = {
-		{ "what=\"open\"", all.lost_opens },
-		{ "what=\"close\"", all.lost_closes },
-		{ "what=\"connect_failure\"", all.lost_fails },
-		{ "what=\"connection\"", all.no_memory },
-	};
+	return sum;
+}
+
+static void put_lost(struct buf *out, const struct proxy_counters *n)
+{
+	char label[64];
 
 	metrics_put_family(out, "periscope_host_proxy_records_lost_total", "counter",
-	                   "Records for which the kernel side found no room, by what they told.");
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		metrics_put(out, "periscope_host_proxy_records_lost_total", rows[i].label,
-		            (double)rows[i].n);
+	                   "Records for which the ring buffer had no room, by what they told.");
+	for (size_t i = 0; i < PROXY_WHATS; i++) {
+		if (!what_names[i])
+			continue;
+		(void)snprintf(label, sizeof(label), "what=\"%s\"", what_names[i]);
+		metrics_put(out, "periscope_host_proxy_records_lost_total", label,
+		            (double)n->lost[i]);
+	}
+}
+
+static void put_counters(struct buf *out, const struct source *src)
+{
+	const struct proxy_counters n = sum_counters(src);
+	const struct {
+		const char *name, *help;
+		uint64_t n;
+	} rows[] = {
+		{ "periscope_host_proxy_answers_lost_total",
+		  "Answers that were counted in tallies for which the ring buffer had no room.",
+		  n.lost_answers },
+		{ "periscope_host_proxy_connections_stateless_total",
+		  "Connections that the kernel had no memory to keep state for.", n.no_memory },
+		{ "periscope_host_proxy_gaps_total",
+		  "Segments behind which the next message had to be looked for.", n.gaps },
+		{ "periscope_host_proxy_streams_bad_total",
+		  "Streams that began like a protocol and went on like none.", n.bad },
+		{ "periscope_host_proxy_requests_forgotten_total",
+		  "Pipelined requests whose beginning was overwritten by later ones; their time is "
+		  "that of a later one.",
+		  n.overwritten },
+		{ "periscope_host_proxy_requests_unread_total",
+		  "Pipelined requests that nobody looked at: the connection ended before. They "
+		  "count in no series, as they stand in no proxy's log.",
+		  n.unread },
+		{ "periscope_host_proxy_hellos_evicted_total",
+		  "ClientHellos in pieces that were given up for newer ones.",
+		  hellos_n_evicted(src->hellos) },
+	};
+
+	put_lost(out, &n);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		metrics_put_family(out, rows[i].name, "counter", rows[i].help);
+		metrics_put(out, rows[i].name, "", (double)rows[i].n);
+	}
 }
 
 void watch_metrics(struct buf *out, void *source)
@@ -217,7 +270,7 @@ void watch_metrics(struct buf *out, void *source)
 
 	pthread_mutex_lock(&src->lock);
 	put_each_proxy(out, src);
-	put_lost(out, src);
+	put_counters(out, src);
 	metrics_put_family(out, "periscope_host_proxy_connections", "gauge",
 	                   "Open connections that are known.");
 	metrics_put(out, "periscope_host_proxy_connections", "", (double)conns_count(src->conns));

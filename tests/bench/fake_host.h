@@ -22,12 +22,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define FAKE_VMS_MAX   4000
-#define FAKE_VCPUS     2
-#define FAKE_WAKE_MS   500
-#define FAKE_STACK     (64u << 10)
-#define FAKE_SPARE_FDS 200 /* for everything but taps */
-#define FAKE_UP_FD     3
+#define FAKE_VMS_MAX 4000
+#define FAKE_VCPUS   2
+#define FAKE_WAKE_MS 500
+#define FAKE_STACK   (64u << 10)
+#define FAKE_UP_FD   3
 
 __attribute__((noreturn)) static inline void fake_die(const char *what)
 {
@@ -101,8 +100,12 @@ static inline void fake_netns(void)
 
 static inline void fake_taps(int n)
 {
-	struct rlimit files = { (rlim_t)n + FAKE_SPARE_FDS, (rlim_t)n + FAKE_SPARE_FDS };
+	struct rlimit files;
 
+	/* Whoever runs beside the VMs has some for each, too. */
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		fake_die("RLIMIT_NOFILE");
+	files.rlim_cur = files.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
 		fake_die("RLIMIT_NOFILE");
 	for (int i = 0; i < n; i++) {

@@ -133,6 +133,8 @@ static int read_args(struct search *s, const struct params *p, struct err *e)
 		r = params_bool(p, "include_score", &s->with_score, e);
 	if (r == 0)
 		r = params_bool(p, "include_metadata", &s->with_metadata, e);
+	/* Types and helps are of metrics; a label may have the name of one. */
+	s->with_metadata = s->with_metadata && str_eqc(s->label, LABEL_NAME);
 	if (r == 0 && (s->limit < 1 || s->limit > LIMIT_MAX || s->batch < 1))
 		r = err_set(e, -EINVAL, "limit is a number from 1 to %d, batch_size from 1 on",
 		            LIMIT_MAX);

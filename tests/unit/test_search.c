@@ -16,7 +16,7 @@ static const char text[] =
 	"fly_instance_cpu{app=\"Worker\",mode=\"user\"} 1 1699999940000\n"
 	"fly_instance_up{app=\"web\"} 1 1699999940000\n"
 	"# TYPE lat histogram\nlat_bucket{le=\"+Inf\"} 1 1699999940000\n"
-	"Up 1 1699999940000\n";
+	"# TYPE mode gauge\nUp 1 1699999940000\n";
 
 static int setup(void **state)
 {
@@ -77,6 +77,7 @@ static const struct {
 	{ SEARCH "metric_names?search[]=lat&include_metadata=1", 200,
 	  R("{\"name\":\"lat_bucket\",\"type\":\"histogram\",\"help\":\"\",\"unit\":\"\"}") END },
 	{ SEARCH "metric_names?match[]={mode=\"user\"}", 200, R(N("fly_instance_cpu")) END },
+	{ SEARCH "label_names?search[]=mode&include_metadata=1", 200, R(N("mode")) END },
 	{ SEARCH "label_names?search[]=m", 200, R(N("__name__") "," N("mode")) END },
 	{ SEARCH "label_values?label=app&match[]=fly_instance_cpu&search[]=w&case_sensitive=false", 200,
 	  R("{\"value\":\"Worker\"},{\"value\":\"web\"}") END },

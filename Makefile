@@ -218,8 +218,9 @@ $(O)/%.so: %.c
 	$(Q)mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(WARNINGS_ALL) -std=gnu11 -D_GNU_SOURCE -fPIC -shared -o $@ $<
 
-check-crash: $(PROGRAMS) $(CRASH_TESTS) $(O)/tests/crash/jumping_clock.so ## Kills and simulated crashes: ROUNDS=, SEED=, AWAY_S=
+check-crash: $(PROGRAMS) $(CRASH_TESTS) $(O)/tests/unit/test_store_crash $(O)/tests/crash/jumping_clock.so ## Kills and simulated crashes: ROUNDS=, SEED=, AWAY_S=
 	$(Q)O=$(O) $(if $(ROUNDS)$(AWAY_S),TEST_TIMEOUT=7200) scripts/run-tests crash $(CRASH_TESTS) $(wildcard tests/crash/*.py)
+	$(Q)CRASHES=10000 $(O)/tests/unit/test_store_crash >/dev/null
 
 demo: ## Boot a micro-VM and show its metrics; SECONDS=30 stops then and judges them
 	$(Q)scripts/deps demo

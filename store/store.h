@@ -324,3 +324,25 @@ int store_merge(struct store *s);
 
 /* What the store's threads do, once: for manual stores. */
 void store_maintain(struct store *s);
+
+/* ---- files that no store has open ------------------------------------------------------------ */
+
+struct store_check {
+	uint64_t blocks, series, labels, samples; /* that were looked at */
+	uint64_t wal_segments, wal_frames, bytes;
+	uint64_t faults;
+};
+
+/* One fault: file, place and what is wrong, as a sentence. */
+typedef void (*store_fault_f)(void *ctx, const char *sentence);
+
+/*
+ * store_verify() - looks at every checksum and at what must go together, and changes nothing. 0:
+ * all was looked at, and @ret says what was found. -ENOENT no store, -EBUSY in use, -EBADMSG and
+ * -EPROTO a MANIFEST that cannot be read, -ENOMEM, all with @e.
+ */
+int store_verify(const char *dir, store_fault_f fn, void *ctx, struct store_check *ret,
+                 struct err *e);
+
+/* What is there, as a text. As store_verify(); a store that is in use may be looked at, too. */
+int store_dump(const char *dir, struct buf *out, struct err *e);

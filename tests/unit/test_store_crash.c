@@ -1,24 +1,26 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A store on a disk that forgets what was not synced (simfs.h). The power goes at a random
- * operation, and sometimes again while the store recovers; or one operation fails, or the disk is
- * full. Then everything that was acknowledged is there, and nothing else but what was being done at
- * that moment.
+ * operation, and sometimes again while the store recovers; or one operation fails, or one
+ * allocation. Then everything that was acknowledged is there, and nothing else but what was being
+ * done at that moment.
  *
- * CRASHES=10000 in the environment makes it as many.
+ * CRASHES=10000 in the environment makes it as many: make check-crash.
  */
 #include "tests/unit/unit.h"
 
 #include "tests/unit/simfs.h"
 #include "tests/unit/store_model.h"
+#include "userspace/base/alloc.h"
 
 #define DIR_NAME     "/s"
 #define RETENTION_MS (400 * MODEL_DAY_MS)
 
 /* What else a cell may be: the outcome of an operation that did not succeed. */
 struct maybe {
-	bool absent, has_value;
-	double value;
+	bool absent;
+	uint8_t n;
+	double values[6];
 };
 
 struct world {
@@ -97,8 +99,11 @@ static bool is_possible(uint32_t org, uint32_t k, uint32_t t)
 
 	if (!seen.has[org][k][t])
 		return !has || maybe->absent;
-	return (has && is_same(w.m.v[org][k][t], seen.v[org][k][t])) ||
-	       (maybe->has_value && is_same(maybe->value, seen.v[org][k][t]));
+	for (uint32_t i = 0; i < maybe->n; i++) {
+		if (is_same(maybe->values[i], seen.v[org][k][t]))
+			return true;
+	}
+	return has && is_same(w.m.v[org][k][t], seen.v[org][k][t]);
 }
 
 static void check(void)
@@ -140,7 +145,7 @@ static void append(void)
 		return;
 	w.has_failed = true;
 	w.m = before;
-	/* Each sample by itself may have come. Those of one cell are few: the greatest will do. */
+	/* Each sample by itself may have come. */
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t k = rng_below(&again, MODEL_SERIES), t = from + rng_below(&again, 20);
 		double v = model_value(&again, k, t);
@@ -148,8 +153,8 @@ static void append(void)
 
 		if (w.m.has[org][k][t])
 			v = model_winner(w.m.v[org][k][t], v);
-		maybe->value = maybe->has_value ? model_winner(maybe->value, v) : v;
-		maybe->has_value = true;
+		assert_in_range(maybe->n, 0, ARRAY_SIZE(maybe->values) - 1);
+		maybe->values[maybe->n++] = v;
 	}
 }
 
@@ -308,6 +313,25 @@ static void test_one_operation_fails(void **state)
 	}
 }
 
+/* Every one of the first few hundred, then fewer: there are some ten thousand. */
+static void test_one_allocation_fails(void **state)
+{
+	bool failed = true;
+
+	(void)state;
+	for (unsigned long n = 1; failed; n += 1 + n / 60) {
+		begin();
+		alloc_fail_at(n);
+		do_until_failure();
+		alloc_fail_at(0);
+		/* One that is not reached, or that only costs something that can be done later. */
+		failed = w.has_failed || n < 100;
+		go_on_after_failure();
+		end();
+		assert_in_range(n, 1, 1000000);
+	}
+}
+
 static void test_disk_full(void **state)
 {
 	(void)state;
@@ -330,6 +354,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_power_cuts),
 		cmocka_unit_test(test_one_operation_fails),
+		cmocka_unit_test(test_one_allocation_fails),
 		cmocka_unit_test(test_disk_full),
 	};
 

@@ -34,6 +34,8 @@ bool command_options(const struct command *c, const struct opt_row *rows, size_t
 
 extern const struct command guest_profile_command; /* guest_profile.c */
 extern const struct command guest_dump_command;    /* guest_dump.c */
+extern const struct command store_verify_command;  /* store.c */
+extern const struct command store_dump_command;
 extern const struct command token_attenuate_command;
 extern const struct command token_inspect_command;
 extern const struct command token_mint_command;

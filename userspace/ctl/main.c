@@ -10,6 +10,7 @@
 static const struct command *const commands[] = {
 	&guest_profile_command,   &guest_dump_command,    &token_mint_command,
 	&token_attenuate_command, &token_inspect_command, &token_revoke_command,
+	&store_verify_command,    &store_dump_command,
 };
 
 static enum exit_code help(void)

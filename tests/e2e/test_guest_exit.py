@@ -42,7 +42,7 @@ class GuestExit(e2e.TestCase):
 
     @staticmethod
     def of(vm, name, **labels):
-        return periscope.selector(name, instance=vm.instance, **labels)
+        return periscope.selector(name, instance=vm.instance, app="demo", **labels)
 
     def ended(self, vm, told=""):
         """(exit code or None, oom, monitor's code, labels of the info series) once it has ended."""

@@ -17,7 +17,7 @@ class GuestKernels(e2e.TestCase):
 
     @staticmethod
     def of(vm, name, **labels):
-        return periscope.selector(name, instance=vm.instance, **labels)
+        return periscope.selector(name, instance=vm.instance, app="demo", **labels)
 
     def view(self, vm):
         """(1 or 0, reason) as the owner sees it."""
@@ -26,13 +26,20 @@ class GuestKernels(e2e.TestCase):
 
     def test_no_profile(self):
         """It says so, the log says so once, and what the host sees is there; the rest is left out, not guessed."""
-        vm = self.boot("e2e60000000001")
-        vm.write_spec(self.host.specs, kernel_profile="another")
+        qmp = self.scratch / "qmp"
+        vm = self.boot("e2e60000000001", devices=("-device", "virtio-balloon-device", "-qmp",
+                                                  f"unix:{qmp},server=on,wait=off"))
+        vm.write_spec(self.host.specs, kernel_profile="another", monitor_socket=str(qmp))
         rig.wait_for("the view's reason", 10, lambda: self.view(vm) == [(0, "no_profile")])
         self.wait_for_sample(self.of(vm, "fly_instance_net_recv_bytes", device="eth0"))
         self.wait_for_sample(self.of(vm, "fly_instance_cpu_steal_host_seconds", cpu_id="0"))
         self.wait_for_sample(self.of(vm, "fly_instance_disk_sectors_written", device="vda"))
-        for name in ("memory_mem_free", "load_average", "filefd_allocated", "filesystem_blocks"):
+        # Of memory, what the balloon driver tells: to the byte what the guest itself says.
+        _, total = self.wait_for_sample(self.of(vm, "fly_instance_memory_mem_total"), seconds=20)
+        self.assertEqual(total, int(vm.sh("grep MemTotal: /proc/meminfo").split()[1]) << 10)
+        _, free = self.wait_for_sample(self.of(vm, "fly_instance_memory_mem_free"))
+        self.assertLess(abs(free - (int(vm.sh("grep MemFree: /proc/meminfo").split()[1]) << 10)), 4 << 20)
+        for name in ("memory_cached", "memory_slab", "load_average", "filefd_allocated", "filesystem_blocks"):
             self.assertEqual(self.region.query(self.of(vm, f"fly_instance_{name}")), [], name)
         self.assertEqual(self.region.number(self.of(vm, "fly_instance_up")), 1)
         lines = [line for line in self.host.process.log().splitlines()

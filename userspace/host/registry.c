@@ -351,6 +351,7 @@ static void overlay_spec(struct registry *r, struct vm *vm, const struct vm_spec
 	COPY(vm->cpu_class, s->cpu_class);
 	COPY(vm->kernel_profile, s->kernel_profile);
 	COPY(vm->console, s->console);
+	COPY(vm->monitor_socket, s->monitor_socket);
 	COPY(vm->main_process, s->main_process);
 	if (s->vcpus > 0)
 		vm->n_vcpus_spec = (uint32_t)s->vcpus;

@@ -62,6 +62,7 @@ struct source_ops {
 
 extern const struct source_ops life_source;         /* src_life.c */
 extern const struct source_ops guest_source;        /* src_guest.c */
+extern const struct source_ops balloon_source;      /* src_balloon.c */
 extern const struct source_ops vm_task_source;      /* src_vm_task.c: bpf/vm_task.bpf.c */
 extern const struct source_ops diskstats_source;    /* src_diskstats.c */
 extern const struct source_ops run_delay_source;    /* src_run_delay.c: bpf/run_delay.bpf.c */

@@ -6,6 +6,7 @@
 
 const struct source_ops *const source_table[] = {
 	&guest_source, /* first: what the guest itself counts goes before what others make of it */
+	&balloon_source,
 	&vm_task_source,
 	&diskstats_source,
 	&run_delay_source,

@@ -139,6 +139,7 @@ static const struct field vm_fields[] = {
 	{ "cpu_class", F_TEXT, false, AT(vm_spec, cpu_class) },
 	{ "kernel_profile", F_TEXT, false, AT(vm_spec, kernel_profile) },
 	{ "main_process", F_TEXT, false, AT(vm_spec, main_process) },
+	{ "monitor_socket", F_PATH, false, AT(vm_spec, monitor_socket) },
 	{ "console", F_PATH, false, AT(vm_spec, console) },
 	{ "kind", F_TEXT, false, AT(vm_spec, kind), .fault = not_a_kind },
 	{ "pid", F_COUNT, false, AT(vm_spec, pid), .max = PID_MAX },

@@ -47,13 +47,14 @@ struct vm_spec {
 	char org[64], app[VM_LABEL_CAP], instance[VM_LABEL_CAP];
 	char region[VM_LABEL_CAP]; /* "" = the host's */
 	char process_group[VM_LABEL_CAP], cpu_class[32], kernel_profile[VM_LABEL_CAP];
-	char kind[32];                /* "" or "postgres" */
-	uint64_t pid;                 /* 0 = not said */
-	char pid_file[SPEC_PATH_CAP]; /* "" = not said; so are all texts */
-	char console[SPEC_PATH_CAP];  /* file of what the guest's console says */
-	char main_process[16];        /* of the guest, as its kernel calls it */
-	char cgroup[SPEC_PATH_CAP];   /* folder of the VM's cgroup */
-	uint64_t vcpus, memory_bytes; /* 0 = not said */
+	char kind[32];                      /* "" or "postgres" */
+	uint64_t pid;                       /* 0 = not said */
+	char pid_file[SPEC_PATH_CAP];       /* "" = not said; so are all texts */
+	char console[SPEC_PATH_CAP];        /* file of what the guest's console says */
+	char monitor_socket[SPEC_PATH_CAP]; /* QMP of QEMU, API of Firecracker */
+	char main_process[16];              /* of the guest, as its kernel calls it */
+	char cgroup[SPEC_PATH_CAP];         /* folder of the VM's cgroup */
+	uint64_t vcpus, memory_bytes;       /* 0 = not said */
 	struct spec_tap taps[VM_TAPS_MAX];
 	struct spec_disk disks[VM_DISKS_MAX];
 	struct spec_volume volumes[SPEC_VOLUMES_MAX];

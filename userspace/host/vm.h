@@ -74,8 +74,9 @@ struct vm {
 	char org[64], app[VM_LABEL_CAP], region[VM_LABEL_CAP], host[8], instance[VM_LABEL_CAP];
 	char process_group[VM_LABEL_CAP], cpu_class[32]; /* "" = not said */
 	char kernel_profile[VM_LABEL_CAP];               /* "" = any */
-	char console[VM_PATH_CAP]; /* file of what its console says; "" = not said */
-	char main_process[16];     /* its app's process in the guest; "" = not said */
+	char console[VM_PATH_CAP];        /* file of what its console says; "" = not said */
+	char monitor_socket[VM_PATH_CAP]; /* "" = not said */
+	char main_process[16];            /* its app's process in the guest; "" = not said */
 	enum vmm_kind vmm;
 	bool kvm;              /* vCPUs run guest code through KVM; false = emulation (TCG) */
 	pid_t pid;             /* of the VMM */

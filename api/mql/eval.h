@@ -75,6 +75,20 @@ int eval_fail(struct eval *ev, const struct ast *at, const char *fmt, ...)
 int eval_tick(struct eval *ev);
 int eval_cancelled(struct eval *ev); /* that error */
 
+/* For long loops: eval_tick() after each million of what has been worked off. */
+struct eval_work {
+	uint64_t units;
+};
+
+static inline int eval_worked(struct eval *ev, struct eval_work *w, uint64_t units)
+{
+	w->units += units + 1;
+	if (w->units < 1000000)
+		return 0;
+	w->units = 0;
+	return eval_tick(ev);
+}
+
 /* One series with the same value at each point. */
 int eval_number(struct eval *ev, const struct grid *g, double v, struct series_set *ret);
 

@@ -33,6 +33,26 @@ static int roll_many(struct eval *ev, const struct rollup_job *job, const struct
 	return r < 0 ? r : eval_tick(ev);
 }
 
+/* One call for each window; long ones are many samples between two looks at the clock. */
+static int roll_windows(struct eval *ev, const struct rollup_series *s, double *dst)
+{
+	const struct fn *fn = s->conf->fn;
+	struct rollup_window w;
+	struct eval_work work = { 0 };
+	int r = 0;
+
+	if (fn->kernel) {
+		rollup_run(s, dst);
+		return 0;
+	}
+	for (uint32_t k = 0; r == 0 && k < s->conf->grid.n; k++) {
+		rollup_window_at(s, k, &w);
+		dst[k] = fn->impl.rollup(&w);
+		r = eval_worked(ev, &work, w.n);
+	}
+	return r;
+}
+
 /* @reuse: room for the values of a series that goes into an aggregate, or NULL. */
 static int roll_one(struct eval *ev, const struct rollup_job *job, struct mname mn,
                     const struct store_series *in, double *reuse, const struct sink *to)
@@ -40,6 +60,7 @@ static int roll_one(struct eval *ev, const struct rollup_job *job, struct mname 
 	const struct rollup_many *many = job->conf.fn->many;
 	struct rollup_series s;
 	double *dst;
+	int r;
 
 	if (!job->keep_names)
 		mn.name = STR_NULL;
@@ -51,8 +72,8 @@ static int roll_one(struct eval *ev, const struct rollup_job *job, struct mname 
 	dst = reuse ? reuse : values_new(ev->arena, job->conf.grid.n, NAN);
 	if (!dst)
 		return eval_no_memory(ev);
-	rollup_run(&s, dst);
-	return sink_take(ev, to, &mn, dst);
+	r = roll_windows(ev, &s, dst);
+	return r < 0 ? r : sink_take(ev, to, &mn, dst);
 }
 
 /* --- stored series -------------------------------------------------------------------------- */

@@ -155,6 +155,7 @@ static int run_variants(struct eval *ev, const struct rollup_many_call *call,
                         struct series_set *ret)
 {
 	uint32_t n_points = from->conf->grid.n;
+	struct eval_work work = { 0 };
 	struct rollup_window w;
 	int r = 0;
 
@@ -163,10 +164,13 @@ static int run_variants(struct eval *ev, const struct rollup_many_call *call,
 
 		if (!dst)
 			return eval_no_memory(ev);
-		for (uint32_t k = 0; k < n_points; k++) {
+		for (uint32_t k = 0; r == 0 && k < n_points; k++) {
 			rollup_window_at(from, k, &w);
 			dst[k] = call->v[i].f(&w);
+			r = eval_worked(ev, &work, w.n);
 		}
+		if (r < 0)
+			return r;
 		r = put(ev, call, mn, str_from(call->v[i].tag), dst, ret);
 	}
 	return r;
@@ -219,12 +223,15 @@ static int run_spread(struct eval *ev, const struct rollup_many_call *call,
                       struct series_set *ret)
 {
 	struct rollup_spread to = { .ev = ev, .call = call, .n_points = from->conf->grid.n };
+	struct eval_work work = { 0 };
 	struct rollup_window w;
 	int r = 0;
 
 	for (; r == 0 && to.point < to.n_points; to.point++) {
 		rollup_window_at(from, to.point, &w);
 		r = call->many->spread(&to, &w);
+		if (r == 0)
+			r = eval_worked(ev, &work, w.n);
 	}
 	for (uint32_t i = 0; r == 0 && i < to.keys.n; i++)
 		r = put(ev, call, mn, to.slots[i].tag, to.slots[i].values, ret);

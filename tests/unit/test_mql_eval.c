@@ -399,9 +399,49 @@ static void test_deadline(void **state)
 	}
 }
 
-/* The n-th allocation fails, n = 1, 2, ...: a clean error each time, until all succeed. */
+static uint64_t mono_reads;
+
+static uint64_t mono_counted(void)
+{
+	return ++mono_reads;
+}
+
+/* How often a query looks at the clock, once it has a deadline. */
+static uint64_t looks(const char *text)
+{
+	static const struct clock_ops ops = { .unix_ms = clock_unix_ms, .mono_ns = mono_counted };
+	struct mql_query q = range(text, 0, 300, 1);
+	struct mql_result res;
+
+	q.deadline_mono_ns = UINT64_MAX;
+	mono_reads = 0;
+	clock_set(&ops);
+	run(&q, &res);
+	clock_set(NULL);
+	mql_result_done(&res);
+	return mono_reads;
+}
+
+/* Windows of 9,000 samples at 301 points: one series is 2.7 million of them. */
+static void test_deadline_within_a_series(void **state)
+{
+	static const char *const functions[] = { "mad_over_time(", "rollup(",
+		                                 "quantiles_over_time(\"q\", 0.5, " };
+	char text[128];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(functions); i++) {
+		(void)snprintf(text, sizeof(text), "%srand(1)[15m:1m])", functions[i]);
+		uint64_t few = looks(text);
+
+		(void)snprintf(text, sizeof(text), "%srand(1)[15m:100ms])", functions[i]);
+		assert_true(looks(text) >= few + 2);
+	}
+}
+
 #define PROMQL "^" /* in front of a text: of that dialect */
 
+/* The n-th allocation fails, n = 1, 2, ...: a clean error each time, until all succeed. */
 static void test_out_of_memory(void **state)
 {
 	static const char *const texts[] = {
@@ -496,6 +536,7 @@ int main(void)
 		cmocka_unit_test(test_filters),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_deadline),
+		cmocka_unit_test(test_deadline_within_a_series),
 		cmocka_unit_test(test_out_of_memory),
 		cmocka_unit_test(test_parse_selector),
 		cmocka_unit_test(test_format_and_duration),

@@ -9,6 +9,9 @@
 #include "userspace/wire/jsonline.h"
 #include "userspace/wire/vm_native.h"
 
+#define AGAIN_MAX \
+	256u /* samples of a block that is written again: a few bytes may mean thousands */
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
 static void read_json(struct str text)
@@ -38,12 +41,14 @@ static void read_csv(struct str text)
 static void write_again(const struct vm_native *v)
 {
 	static struct vm_native again;
-	static int64_t ts[2 * VM_BLOCK_SAMPLES];
-	static double values[2 * VM_BLOCK_SAMPLES];
+	static int64_t ts[AGAIN_MAX];
+	static double values[AGAIN_MAX];
 	_cleanup_(buf_done) struct buf out = BUF_INIT;
 	uint32_t at = 0;
 	struct err e = ERR_INIT;
 
+	if (v->n_samples > AGAIN_MAX)
+		return;
 	for (uint32_t i = 0; i < v->n_samples; i++) {
 		ts[i] = v->samples[i].ts_ms;
 		values[i] = v->samples[i].value;

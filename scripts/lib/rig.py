@@ -96,9 +96,13 @@ class Stack(contextlib.ExitStack):
     """Takes everything down in reverse order; a second Ctrl-C cannot stop it half-way."""
 
     def __exit__(self, *details):
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
-        return super().__exit__(*details)
+        before = {number: signal.signal(number, signal.SIG_IGN)
+                  for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        try:
+            return super().__exit__(*details)
+        finally:  # what is started later inherits what is ignored now, and could not be ended
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 class Process:

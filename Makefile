@@ -270,16 +270,14 @@ bench-guest: $(PROGRAMS) $(GUEST_TESTS) ## What reading guests costs: PROCESSES=
 bench-host: $(PROGRAMS) $(BENCHES) ## What a host costs, beside vmagent and node_exporter: VMS=, SERIES= (root)
 	$(Q)scripts/deps bench
 	$(Q)O=$(O) scripts/bench-host --vms $(VMS) --series $(SERIES)
-	+$(Q)$(MAKE) --no-print-directory bench-sources
 
-bench-sources: $(PROGRAMS) $(BENCHES) ## The part of it that is reading the host, beside readers of /proc: FAKE_VMS= (root)
+bench-sources: $(PROGRAMS) $(BENCHES) ## What reading the host costs, beside readers of /proc: FAKE_VMS= (root)
 	$(Q)scripts/deps bench
 	$(Q)scripts/exporters
 	$(Q)O=$(O) scripts/bench-sources --vms $(or $(FAKE_VMS),1000)
 
-VMS ?= 600
 bench-query: $(PROGRAMS) $(BENCHES) ## Dashboards' queries side by side with VictoriaMetrics: VMS=6000 for 10x
-	$(Q)O=$(O) scripts/bench-query --vms $(VMS)
+	$(Q)O=$(O) scripts/bench-query --vms $(if $(filter command,$(firstword $(origin VMS))),$(VMS),600)
 
 check-fresh: ## Both README commands on a fresh minimal Debian 12 (root, debootstrap; long)
 	$(Q)scripts/fresh make demo SECONDS=60

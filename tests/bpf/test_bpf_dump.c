@@ -38,9 +38,9 @@ static void test_dump(void **state)
 		skip_test(e.msg);
 	assert_int_equal(0, run_delay_source.vm_added(src, &vm));
 	(void)collect_count(&run_delay_source, src);
-	for (int i = 0; i < 2;
-	     i++) /* a wait is counted when the thread leaves the CPU that it waited for */
-		sleep_ms(20);
+	/* Twice: a wait is counted when the thread leaves the CPU that it waited for. */
+	sleep_ms(20);
+	sleep_ms(20);
 	if (bpf_dump(&out, &e) == -EPERM)
 		skip_test(e.msg);
 	want(&out, " run_delay_switch: ");
